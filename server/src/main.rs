@@ -1,0 +1,2 @@
+//! The bundled CRUD server.
+fn main() {}

@@ -1,0 +1,1 @@
+//! crudctl: from source to a running CRUD service.

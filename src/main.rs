@@ -1,0 +1,2 @@
+//! The `crudctl` command.
+fn main() {}
