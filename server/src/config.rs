@@ -1,0 +1,105 @@
+//! Every setting: a flag and an environment variable each.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use clap::{Args, Parser, Subcommand};
+
+use crate::log::Level;
+use crate::store::{Parts, Target};
+
+/// The CRUD service that crudctl rolls out: declared resources over `SQLite`, PostgreSQL or MySQL.
+#[derive(Debug, Parser)]
+#[command(name = "crud-server", version, about, long_about = None)]
+pub struct Cli {
+    /// What to do; without one: serve.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// The settings.
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+/// What the program does.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve (the default).
+    Serve,
+    /// Ask the server on this machine for /healthz: exit 0 if it is alive, 1 if not.
+    Healthcheck,
+}
+
+/// The settings.
+#[derive(Clone, Debug, Args)]
+pub struct Settings {
+    /// Port to listen on.
+    #[arg(long, env = "PORT", default_value_t = 8080, global = true)]
+    pub port: u16,
+    /// Address to listen on.
+    #[arg(long, env = "BIND", default_value = "0.0.0.0", global = true)]
+    pub bind: std::net::IpAddr,
+    /// Database: sqlite:///data/crud.db, postgres://user:password@host/name or mysql://user:password@host/name.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true, global = true)]
+    pub database_url: Option<String>,
+    /// PostgreSQL account, when there is no DATABASE_URL.
+    #[arg(long, env = "DB_USERNAME", global = true)]
+    pub db_username: Option<String>,
+    /// PostgreSQL host, or host:port.
+    #[arg(long, env = "DB_URL", global = true)]
+    pub db_url: Option<String>,
+    /// PostgreSQL database.
+    #[arg(long, env = "DB_NAME", global = true)]
+    pub db_name: Option<String>,
+    /// Most database connections.
+    #[arg(long, env = "DATABASE_POOL", default_value_t = 8, global = true, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub database_pool: u32,
+    /// Seconds to wait for a database connection before the answer is 503.
+    #[arg(long, env = "DATABASE_WAIT", default_value_t = 5, global = true)]
+    pub database_wait: u64,
+    /// Seconds that requests in flight get to end after SIGTERM.
+    #[arg(long, env = "GRACE_SECONDS", default_value_t = 20, global = true)]
+    pub grace_seconds: u64,
+    /// Largest request body in bytes.
+    #[arg(long, env = "MAX_BODY_BYTES", default_value_t = 1_048_576, global = true)]
+    pub max_body_bytes: usize,
+    /// Seconds that one request may take.
+    #[arg(long, env = "REQUEST_TIMEOUT", default_value_t = 30, global = true)]
+    pub request_timeout: u64,
+    /// How much is logged; `info` has one line a request.
+    #[arg(long, env = "LOG_LEVEL", value_enum, ignore_case = true, default_value = "info", global = true)]
+    pub log_level: Level,
+    /// The version that /version and the header x-crud-version name.
+    #[arg(long, env = "CRUD_VERSION", default_value = env!("CARGO_PKG_VERSION"), global = true)]
+    pub crud_version: String,
+}
+
+/// Where the data is when nothing is said.
+const DEFAULT_DATABASE: &str = "sqlite:///data/crud.db";
+
+impl Settings {
+    /// The database, by `DATABASE_URL`, else the variables of seed 000, else the file of the image's volume.
+    pub fn target(&self) -> anyhow::Result<Target> {
+        if let Some(url) = self.database_url.as_deref().filter(|url| !url.is_empty()) {
+            return Target::from_url(url).context("DATABASE_URL");
+        }
+        let seed = [&self.db_username, &self.db_url, &self.db_name];
+        if seed.iter().all(|value| value.is_none()) {
+            return Target::from_url(DEFAULT_DATABASE);
+        }
+        let (Some(user), Some(database)) = (&self.db_username, &self.db_name) else {
+            bail!("DB_USERNAME and DB_NAME belong together: set both, or DATABASE_URL");
+        };
+        Target::postgres_parts(&Parts {
+            host: self.db_url.clone(),
+            user: user.clone(),
+            password: std::env::var("DB_PASSWORD").ok(),
+            database: database.clone(),
+        })
+        .context("DB_URL")
+    }
+
+    /// The longest wait for a connection.
+    pub fn wait(&self) -> Duration {
+        Duration::from_secs(self.database_wait)
+    }
+}

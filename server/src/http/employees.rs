@@ -1,0 +1,117 @@
+//! The employees service of seed 000: its paths and its JSON over the resource `employees`.
+//!
+//! The seed shows ages as strings in its answers and takes whole numbers in requests; both are kept, and a string of
+//! digits is taken too, so that an answer can be sent back.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{delete, get, patch, post};
+use axum::{Json, Router};
+use serde_json::{Map, Value as Value_, json};
+
+use super::{App, body, json_problem};
+use crate::clock;
+use crate::model::{Resource, Value};
+use crate::problem::Problem;
+use crate::records;
+use crate::store::{Condition, Select};
+
+const NAME: &str = "employees";
+
+pub(super) fn routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/employees/add", post(add))
+        .route("/employees/get", get(list))
+        .route("/employees/update/{email}", patch(update))
+        .route("/employees/delete/{email}", delete(remove))
+}
+
+async fn add(State(app): State<Arc<App>>, body: Body) -> Response {
+    let run = async {
+        let resource = employees(&app)?;
+        let row = records::read_new(resource, &request(&app, body).await?)?;
+        let row = records::create(&app.database, resource, row).await?;
+        Ok((StatusCode::CREATED, one(resource, &row)).into_response())
+    };
+    answer(run.await)
+}
+
+async fn list(State(app): State<Arc<App>>) -> Response {
+    let run = async {
+        let resource = employees(&app)?;
+        let query = Select { sort: records::default_sort(), ..Select::default() };
+        let rows = app.database.select(resource, &query).await?;
+        let rows: Vec<Value_> = rows.iter().map(|row| shown(resource, row)).collect();
+        Ok(Json(json!({"employees": rows, "message": "success"})).into_response())
+    };
+    answer(run.await)
+}
+
+async fn update(State(app): State<Arc<App>>, Path(email): Path<String>, body: Body) -> Response {
+    let run = async {
+        let resource = employees(&app)?;
+        let object = request(&app, body).await?;
+        if object.is_empty() {
+            return Err(Problem::bad("at least one of `name`, `age` and `email` must be given"));
+        }
+        let set = records::read_patch(resource, &object)?;
+        let key = [Condition::equal("email", Value::Text(email))];
+        let row = records::update(&app.database, resource, &set, &key).await?;
+        let row = row.ok_or_else(|| Problem::not_found("employee"))?;
+        Ok(one(resource, &row).into_response())
+    };
+    answer(run.await)
+}
+
+async fn remove(State(app): State<Arc<App>>, Path(email): Path<String>) -> Response {
+    let run = async {
+        let resource = employees(&app)?;
+        let gone = app.database.delete(resource, &[Condition::equal("email", Value::Text(email))]).await?;
+        if gone == 0 { Err(Problem::not_found("employee")) } else { Ok(StatusCode::NO_CONTENT.into_response()) }
+    };
+    answer(run.await)
+}
+
+fn employees(app: &App) -> Result<&Resource, Problem> {
+    app.resource(NAME).ok_or_else(|| Problem::not_found("resource"))
+}
+
+fn answer(result: Result<Response, Problem>) -> Response {
+    result.unwrap_or_else(|problem| json_problem(&problem))
+}
+
+/// The request's object, restricted to the three fields, with a textual age as a number.
+async fn request(app: &App, body: Body) -> Result<Map<String, Value_>, Problem> {
+    let mut object = body::object(app, body).await?;
+    if let Some(number) = object.get("age").and_then(Value_::as_str).and_then(|text| text.parse::<i64>().ok()) {
+        object.insert("age".into(), number.into());
+    }
+    for name in ["id", "created_at", "updated_at"] {
+        object.remove(name);
+    }
+    Ok(object)
+}
+
+fn one(resource: &Resource, row: &[Value]) -> Json<Value_> {
+    Json(json!({"employee": shown(resource, row), "message": "success"}))
+}
+
+/// Keys in the order of the alphabet, as Flask writes them.
+fn shown(resource: &Resource, row: &[Value]) -> Value_ {
+    let columns = resource.columns();
+    let value = |name: &str| {
+        let value = columns.iter().zip(row).find(|(column, _)| column.name == name).map(|(_, value)| value);
+        match value {
+            Some(Value::Time(at)) => clock::spaced(*at).into(),
+            Some(Value::Int(number)) => number.to_string().into(),
+            Some(value) => value.to_json(),
+            None => Value_::Null,
+        }
+    };
+    let names = ["age", "created_at", "email", "id", "name", "updated_at"];
+    Value_::Object(names.into_iter().map(|name| (name.to_owned(), value(name))).collect())
+}

@@ -1,0 +1,54 @@
+//! What orchestrators and people ask first: `/healthz`, `/readyz`, `/version`, `/`.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::json;
+
+use super::{App, json_problem};
+use crate::problem::Problem;
+
+pub(super) fn routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/", get(index))
+        .route("/healthz", get(alive))
+        .route("/readyz", get(ready))
+        .route("/version", get(version))
+}
+
+async fn alive(State(app): State<Arc<App>>) -> Response {
+    Json(json!({"status": "ok", "version": app.version})).into_response()
+}
+
+async fn version(State(app): State<Arc<App>>) -> Response {
+    Json(json!({"version": app.version})).into_response()
+}
+
+async fn ready(State(app): State<Arc<App>>) -> Response {
+    if !app.ready.load(Ordering::Acquire) {
+        return json_problem(&Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not ready: waiting for the database"));
+    }
+    match tokio::time::timeout(Duration::from_secs(2), app.database.ping()).await {
+        Ok(Ok(())) => Json(json!({"status": "ready", "version": app.version})).into_response(),
+        Ok(Err(error)) => json_problem(&error.into()),
+        Err(_) => json_problem(&Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the database does not answer")),
+    }
+}
+
+async fn index(State(app): State<Arc<App>>) -> Response {
+    let names: Vec<&str> = app.resources.iter().map(|resource| resource.name.as_str()).collect();
+    Json(json!({
+        "service": "crud-server",
+        "version": app.version,
+        "resources": names,
+        "employees": ["POST /employees/add", "GET /employees/get", "PATCH /employees/update/{email}", "DELETE /employees/delete/{email}"],
+        "operations": ["/healthz", "/readyz", "/version"],
+    }))
+    .into_response()
+}

@@ -1,0 +1,63 @@
+//! What every request meets: an id, a time limit, a log line, the version header.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::middleware::Next;
+use axum::response::Response;
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::{App, json_problem};
+use crate::log::{self, Level};
+use crate::problem::Problem;
+
+/// The other end of the connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub SocketAddr);
+
+pub(super) async fn every_request(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let id = request_id(request.headers());
+    let method = request.method().clone();
+    let path = request.uri().path().to_owned();
+    let peer = request.extensions().get::<Peer>().map(|peer| peer.0.ip().to_string());
+    let answer = tokio::time::timeout(app.timeout, next.run(request)).await;
+    let mut response = answer
+        .unwrap_or_else(|_| json_problem(&Problem::new(StatusCode::GATEWAY_TIMEOUT, "the request took too long")));
+    let headers = response.headers_mut();
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        headers.insert("x-request-id", value);
+    }
+    if let Ok(value) = HeaderValue::from_str(&app.version) {
+        headers.insert("x-crud-version", value);
+    }
+    if log::enabled(Level::Info) {
+        let mut fields = Map::new();
+        fields.insert("request_id".into(), id.into());
+        fields.insert("method".into(), method.as_str().into());
+        fields.insert("path".into(), path.into());
+        fields.insert("status".into(), response.status().as_u16().into());
+        fields.insert("ms".into(), Value::from((started.elapsed().as_secs_f64() * 1e6).round() / 1e3));
+        fields.insert("peer".into(), peer.into());
+        // Probes come every few seconds for ever.
+        let quiet = matches!(fields.get("path").and_then(Value::as_str), Some("/healthz" | "/readyz"));
+        let level = if quiet && response.status().is_success() { Level::Debug } else { Level::Info };
+        log::write(level, "request", fields);
+    }
+    response
+}
+
+/// The caller's id: the trace id of `traceparent` (W3C Trace Context), else `x-request-id`, else a new one.
+fn request_id(headers: &HeaderMap) -> String {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let trace = text("traceparent").and_then(|value| value.split('-').nth(1)).filter(|id| {
+        id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()) && id.bytes().any(|byte| byte != b'0')
+    });
+    let given = text("x-request-id")
+        .filter(|id| (1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic()));
+    trace.or(given).map_or_else(|| Uuid::new_v4().simple().to_string(), str::to_owned)
+}

@@ -1,0 +1,18 @@
+//! The CRUD service that crudctl rolls out.
+//!
+//! ```text
+//! declaration ─► model::Resource ─► store::migrate (tables)        model: what a resource is
+//! request ─► http::* (a contract) ─► records (the rules) ─► store::Database ─► SQLite | PostgreSQL | MySQL
+//! ```
+//!
+//! `config` holds every setting, `serve` the life of the process, `log` its words.
+
+pub mod clock;
+pub mod config;
+pub mod http;
+pub mod log;
+pub mod model;
+pub mod problem;
+pub mod records;
+pub mod serve;
+pub mod store;

@@ -1,0 +1,148 @@
+//! The life of the process: listen at once, bring up the database beside it, serve, and end in good order.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::config::Settings;
+use crate::http::{self, App};
+use crate::log;
+use crate::store::{StoreError, Target, migrate};
+
+/// Serves until SIGTERM or SIGINT.
+pub fn run(settings: &Settings) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
+    runtime.block_on(serve(settings))
+}
+
+async fn serve(settings: &Settings) -> anyhow::Result<()> {
+    let target = settings.target()?;
+    // Before anything else, so that a signal in the first milliseconds is not lost.
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let app = Arc::new(App::new(settings, &target)?);
+    let at = SocketAddr::new(settings.bind, settings.port);
+    let listener = TcpListener::bind(at).await.with_context(|| format!("cannot listen on {at}"))?;
+    let at = listener.local_addr()?;
+    let mut migration = tokio::spawn(prepare(app.clone(), target.clone()));
+    log::info(
+        "listening",
+        &[("address", at.to_string()), ("version", app.version.clone()), ("database", target.describe())],
+    );
+
+    let graceful = GracefulShutdown::new();
+    let router = http::router(&app);
+    let mut migrating = true;
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => connection(&graceful, &router, stream, peer),
+                Err(error) => {
+                    // Out of file descriptors, most likely: accepting again at once would only spin.
+                    log::warn("cannot accept a connection", &[("error", error.to_string())]);
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            },
+            done = &mut migration, if migrating => {
+                migrating = false;
+                done.context("the migration stopped")??;
+            }
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+        }
+    }
+    drop(listener);
+    migration.abort();
+    app.ready.store(false, Ordering::Release);
+    log::info("stopping: no new connections", &[]);
+    let grace = Duration::from_secs(settings.grace_seconds);
+    if tokio::time::timeout(grace, graceful.shutdown()).await.is_err() {
+        log::warn("requests were still in flight at the end of the grace time", &[]);
+    }
+    app.database.close().await;
+    log::info("stopped", &[]);
+    Ok(())
+}
+
+fn connection(graceful: &GracefulShutdown, router: &axum::Router, stream: tokio::net::TcpStream, peer: SocketAddr) {
+    // Answers are small and complete: waiting for more to send would only delay them.
+    if let Err(error) = stream.set_nodelay(true) {
+        log::debug("no TCP_NODELAY", &[("error", error.to_string())]);
+    }
+    let service = TowerToHyperService::new(http::with_peer(router.clone(), peer));
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(Duration::from_secs(30))
+        .max_buf_size(64 * 1024)
+        .serve_connection(TokioIo::new(stream), service);
+    let connection = graceful.watch(connection);
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            log::debug("a connection ended early", &[("peer", peer.to_string()), ("error", error.to_string())]);
+        }
+    });
+}
+
+/// Migrates as soon as the database answers. What waiting cannot mend ends the process: an orchestrator shows it.
+async fn prepare(app: Arc<App>, target: Target) -> anyhow::Result<()> {
+    let mut pause = Duration::from_millis(100);
+    loop {
+        match migrate(&target, &app.resources).await {
+            Ok(()) => {
+                app.ready.store(true, Ordering::Release);
+                log::info("ready", &[("after_ms", app.started.elapsed().as_millis().to_string())]);
+                return Ok(());
+            }
+            Err(error) if may_pass(&error) => {
+                log::warn("the database is not available yet", &[("error", format!("{error:#}"))]);
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_secs(5));
+            }
+            Err(error) => return Err(error.context("cannot bring the database up to date")),
+        }
+    }
+}
+
+fn may_pass(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| match cause.downcast_ref::<sqlx::Error>() {
+        // A container's database may come up before its account and database are made.
+        Some(sqlx::Error::Database(db)) if matches!(db.code().as_deref(), Some("3D000" | "28P01" | "28000")) => true,
+        Some(sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_)) => true,
+        Some(sqlx::Error::Database(db)) => {
+            let code = db.code().unwrap_or_default();
+            code.len() == 5 && ["08", "53", "57P"].iter().any(|class| code.starts_with(class))
+        }
+        Some(_) => false,
+        None => matches!(cause.downcast_ref::<StoreError>(), Some(StoreError::Unavailable(_))),
+    })
+}
+
+/// Asks `/healthz` on this machine, in an image that has no other program to do it.
+pub fn healthcheck(settings: &Settings) -> anyhow::Result<()> {
+    let host = match settings.bind {
+        bind if bind.is_unspecified() => std::net::Ipv4Addr::LOCALHOST.into(),
+        bind => bind,
+    };
+    let at = SocketAddr::new(host, settings.port);
+    let limit = Duration::from_secs(3);
+    let mut stream = TcpStream::connect_timeout(&at, limit).with_context(|| format!("nothing listens on {at}"))?;
+    stream.set_read_timeout(Some(limit))?;
+    stream.set_write_timeout(Some(limit))?;
+    stream.write_all(format!("GET /healthz HTTP/1.1\r\nhost: {at}\r\nconnection: close\r\n\r\n").as_bytes())?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).context("no answer")?;
+    if !answer.starts_with(b"HTTP/1.1 200 ") {
+        let line = answer.split(|byte| *byte == b'\r').next().unwrap_or_default();
+        bail!("/healthz on {at} answered: {}", String::from_utf8_lossy(line));
+    }
+    Ok(())
+}
