@@ -1,1 +1,3 @@
 //! crudctl: from source to a running CRUD service.
+
+pub mod image;
