@@ -1,0 +1,3 @@
+//! The language: playbooks, inventories, variables and templates, as Ansible has them.
+
+pub mod template;

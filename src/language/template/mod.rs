@@ -1,0 +1,1 @@
+//! Templates: Jinja with the values, filters, tests and lookups that playbooks use.

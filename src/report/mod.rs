@@ -1,0 +1,1 @@
+//! What users see of a run: each reporter consumes events, and nothing else.
