@@ -71,8 +71,9 @@ impl Secrets {
         let Ok(mut value) = serde_json::to_value(&event) else { return event };
         self.mask_value(&mut value);
         // An event that no longer reads as one would be a defect; dropping its text is the safe end of it.
-        serde_json::from_value(value)
-            .unwrap_or_else(|_| Event::Warning { text: "an event was withheld: it held a secret where none can be".into() })
+        serde_json::from_value(value).unwrap_or_else(|_| Event::Warning {
+            text: "an event was withheld: it held a secret where none can be".into(),
+        })
     }
 
     fn mask_value(&self, value: &mut Value) {

@@ -43,6 +43,7 @@ pub struct Postgres {
 }
 
 /// Whether tests with other parts than Rust are to be left out, which is said aloud.
+#[expect(clippy::print_stderr, reason = "a test that is left out says so")]
 pub fn left_out(test: &str) -> bool {
     let out = std::env::var_os("CRUD_TEST_NO_LAB").is_some_and(|value| value == "1");
     if out {

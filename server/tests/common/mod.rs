@@ -77,7 +77,7 @@ impl Server {
 
     /// The next log line that contains `text`.
     pub fn wait_for(&mut self, text: &str) -> String {
-        let end = Instant::now() + Duration::from_secs(60);
+        let end = Instant::now() + Duration::from_mins(1);
         let mut seen = Vec::new();
         loop {
             match self.lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
