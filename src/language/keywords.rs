@@ -74,8 +74,10 @@ pub enum FrameKind {
     Role,
     /// A block.
     Block,
-    /// A task, `import_*` and `include_*` included (their `vars` and `when` hold for what they bring in).
+    /// A task, `import_*` included (their `vars` and `when` hold for what they bring in).
     Task,
+    /// What a dynamic `include_*` passes to what it brings in: its `vars` and loop variables stand above the host's own.
+    Include,
 }
 
 /// One level of keywords with the levels around it.
