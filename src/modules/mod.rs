@@ -1,6 +1,8 @@
 //! What a task can do: one file a module, in groups; each group's `mod.rs` holds its table.
 
 pub mod contract;
+mod guarded;
+mod packages;
 
 pub use contract::{
     ASK, Access, Applied, Apply, CONVERGED, Check, Context, ControllerModule, DRIFT, Descriptor, Diff, HostModule,
@@ -8,7 +10,7 @@ pub use contract::{
 };
 
 /// The tables of all groups.
-const GROUPS: &[&[Descriptor]] = &[];
+const GROUPS: &[&[Descriptor]] = &[packages::TABLE];
 
 /// All modules.
 pub fn all() -> impl Iterator<Item = &'static Descriptor> {
