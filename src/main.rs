@@ -1,2 +1,5 @@
 //! The `crudctl` command.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    crudctl::cli::main()
+}

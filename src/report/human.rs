@@ -94,13 +94,8 @@ impl Human {
         for host in hosts {
             self.now(host, Some(&task.name));
         }
-        match self.tasks.get_mut(&task.id) {
-            Some(running) => running.expected += hosts.len(),
-            None => {
-                let running = Running { task: task.clone(), expected: hosts.len(), results: vec![] };
-                self.tasks.insert(task.id, running);
-            }
-        }
+        let fresh = Running { task: task.clone(), expected: 0, results: vec![] };
+        self.tasks.entry(task.id).or_insert(fresh).expected += hosts.len();
     }
 
     fn task_ended(&mut self, outcome: &TaskResult) {

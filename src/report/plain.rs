@@ -113,12 +113,11 @@ pub(super) fn details(outcome: &TaskResult, verbosity: u8, screen: &Screen) -> V
     let mut out = vec![];
     match outcome.status {
         Status::Failed | Status::Unreachable => {
-            match outcome.error.as_deref().filter(|error| !hidden && error.contains('\n')) {
-                Some(error) => out.extend(error.lines().map(str::to_owned)),
-                None => {
-                    out.extend(result::reason(outcome).lines().map(str::to_owned));
-                    out.push(format!("at {}", outcome.origin.as_deref().unwrap_or(&outcome.task.place)));
-                }
+            if let Some(error) = outcome.error.as_deref().filter(|error| !hidden && error.contains('\n')) {
+                out.extend(error.lines().map(str::to_owned));
+            } else {
+                out.extend(result::reason(outcome).lines().map(str::to_owned));
+                out.push(format!("at {}", outcome.origin.as_deref().unwrap_or(&outcome.task.place)));
             }
             if let Some((name, lines)) = result::last_lines(&outcome.result, 10).filter(|_| !hidden) {
                 out.push(format!("last lines of {name}:"));

@@ -78,7 +78,7 @@ pub fn reason(result: &TaskResult) -> String {
     let shown = &result.result;
     let message = match shown.get("msg") {
         Some(Value::String(text)) if !text.is_empty() => text.clone(),
-        Some(Value::Null) | None | Some(Value::String(_)) => "failed".into(),
+        None | Some(Value::Null | Value::String(_)) => "failed".into(),
         Some(other) => other.to_string(),
     };
     match shown.get("rc").and_then(Value::as_i64) {

@@ -33,7 +33,9 @@ pub(in crate::report) fn failed(place: &str, msg: &str) -> TaskResult {
 fn report(settings: Settings, events: &[Event]) -> (String, String) {
     let (screen, out, err) = Screen::buffers();
     let mut reporter = Ansible::new(settings, screen);
-    events.iter().for_each(|event| reporter.event(event));
+    for event in events {
+        reporter.event(event);
+    }
     reporter.finish();
     (out.text(), err.text())
 }
