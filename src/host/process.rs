@@ -1,0 +1,116 @@
+//! A program with its three streams, here or behind an ssh channel.
+
+use std::pin::Pin;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use anyhow::Context as _;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// Bytes to the program.
+pub(super) type Input = Box<dyn AsyncWrite + Send + Unpin>;
+/// Bytes from it.
+pub(super) type Output = Box<dyn AsyncRead + Send + Unpin>;
+
+/// A running program.
+pub(super) struct Process {
+    pub stdin: Option<Input>,
+    pub stdout: Option<Output>,
+    pub stderr: Option<Output>,
+    child: Child,
+}
+
+/// Keeps the program alive as long as it is held.
+pub(super) enum Child {
+    Local { _child: Box<tokio::process::Child> },
+    Ssh { _child: Box<openssh::Child<Arc<openssh::Session>>> },
+}
+
+impl Process {
+    /// Starts a program on this machine, in a process group of its own.
+    pub(super) fn local(argv: &[String]) -> anyhow::Result<Self> {
+        let (program, arguments) = argv.split_first().context("an empty command")?;
+        let mut child = tokio::process::Command::new(program)
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("could not start `{program}`"))?;
+        Ok(Self {
+            stdin: child.stdin.take().map(|s| Box::new(s) as Input),
+            stdout: child.stdout.take().map(|s| Box::new(s) as Output),
+            stderr: child.stderr.take().map(|s| Box::new(s) as Output),
+            child: Child::Local { _child: Box::new(child) },
+        })
+    }
+
+    /// Takes a channel's program over.
+    pub(super) fn ssh(mut child: openssh::Child<Arc<openssh::Session>>) -> anyhow::Result<Self> {
+        let stdin = child.stdin().take().context("no stdin")?;
+        let stdout = child.stdout().take().context("no stdout")?;
+        let stderr = child.stderr().take().context("no stderr")?;
+        Ok(Self {
+            stdin: Some(Box::new(stdin)),
+            stdout: Some(Box::new(stdout)),
+            stderr: Some(Box::new(stderr)),
+            child: Child::Ssh { _child: Box::new(child) },
+        })
+    }
+
+    /// Puts streams and what keeps them alive together again.
+    pub(super) fn join(stdin: Input, stdout: Output, stderr: Output, child: Child) -> Self {
+        Self { stdin: Some(stdin), stdout: Some(stdout), stderr: Some(stderr), child }
+    }
+
+    /// Its streams, and what keeps it alive.
+    pub(super) fn split(self) -> anyhow::Result<(Input, Output, Output, Child)> {
+        Ok((
+            self.stdin.context("no stdin")?,
+            self.stdout.context("no stdout")?,
+            self.stderr.context("no stderr")?,
+            self.child,
+        ))
+    }
+}
+
+/// A program's stdin and stdout as one stream.
+pub(super) struct Duplex {
+    input: Input,
+    output: Output,
+    _child: Child,
+}
+
+impl Duplex {
+    pub(super) fn new(process: Process) -> anyhow::Result<Self> {
+        let (input, output, mut errors, child) = process.split()?;
+        // What the program says on stderr must not block it.
+        tokio::spawn(async move {
+            let _ = tokio::io::copy(&mut errors, &mut tokio::io::sink()).await;
+        });
+        Ok(Self { input, output, _child: child })
+    }
+}
+
+impl AsyncRead for Duplex {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.output).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Duplex {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.input).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.input).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.input).poll_shutdown(cx)
+    }
+}

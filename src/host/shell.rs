@@ -1,0 +1,238 @@
+//! A persistent `sh`: takes batches of scripts, runs them in order, stops where a guard says so.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt as _;
+use tokio::sync::mpsc;
+
+use super::frame::{self, Frame, Piece};
+use super::process::{Child, Input, Process};
+use super::script::{Reply, Script, ShellFunction, quote};
+use super::target::Lost;
+
+/// What a batch's entry is passed over by itself, on the host.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct GoOn {
+    /// A check that ends with drift and has no apply.
+    pub drift: bool,
+    /// A check whose verdict only the controller can tell.
+    pub ask: bool,
+    /// A failure.
+    pub failed: bool,
+}
+
+/// One entry of a batch.
+#[derive(Debug, Clone, Default)]
+pub struct Entry {
+    /// A check; its status decides what follows.
+    pub check: Option<Script>,
+    /// Run behind a check that ended with drift, or at once where there is none.
+    pub apply: Option<Script>,
+    /// Exported to both.
+    pub environment: Vec<(String, String)>,
+    /// Time that each of both may take.
+    pub timeout: Option<Duration>,
+    /// What the host passes over by itself.
+    pub go_on: GoOn,
+}
+
+/// What an entry gave.
+#[derive(Debug, Clone, Default)]
+pub struct EntryReply {
+    /// Of its check.
+    pub check: Option<Reply>,
+    /// Of its apply.
+    pub apply: Option<Reply>,
+}
+
+/// A running shell.
+pub(super) struct Shell {
+    stdin: Input,
+    stdout: mpsc::UnboundedReceiver<Piece>,
+    stderr: mpsc::UnboundedReceiver<Piece>,
+    _child: Child,
+    /// Its directory for uploads.
+    pub directory: String,
+    /// Names of files that are there.
+    pub uploaded: HashSet<String>,
+    functions: HashSet<&'static str>,
+    greeting: Option<String>,
+    /// Its process, once it said so.
+    pub pid: Option<i32>,
+}
+
+/// The shell's own functions. `crud_e FLAGS CHECK APPLY` runs an entry; `crud_m` marks an end in both streams.
+/// What users write is evaluated in a subshell, so that neither `exit` nor a syntax error ends the shell, and never reads its stdin.
+const PRELUDE: &str = r#"crud_m() { printf '\n%s %s\n' "$crud_n" "$1"; printf '\n%s z0\n' "$crud_n" >&2; }
+crud_r() { crud_t=$1; set --; eval "$crud_t"; }
+crud_e() {
+[ "$crud_g" = 1 ] || return 0
+if [ -n "$2" ]; then
+(crud_r "$2") </dev/null
+crud_s=$?
+crud_m "c$crud_s"
+case $crud_s in
+0) return 0 ;;
+10) [ -n "$3" ] || { case $1 in *d*) ;; *) crud_g=0 ;; esac; return 0; } ;;
+11) case $1 in *a*) ;; *) crud_g=0 ;; esac; return 0 ;;
+*) case $1 in *f*) ;; *) crud_g=0 ;; esac; return 0 ;;
+esac
+fi
+(crud_r "$3") </dev/null
+crud_s=$?
+crud_m "a$crud_s"
+case $crud_s in
+0) ;;
+11) crud_g=0 ;;
+*) case $1 in *f*) ;; *) crud_g=0 ;; esac ;;
+esac
+}
+"#;
+
+impl Shell {
+    /// Takes over a `sh` that was just started.
+    pub(super) fn new(process: Process, nonce: &str) -> anyhow::Result<Self> {
+        let (stdin, stdout, stderr, child) = process.split()?;
+        let directory = format!("/tmp/crudctl-{nonce}");
+        let greeting = format!(
+            "crud_n={nonce}; crud_dir={directory}; trap 'rm -rf \"$crud_dir\"' EXIT; trap 'exit 129' HUP TERM\n{PRELUDE}crud_m \"p$$\"\n"
+        );
+        Ok(Self {
+            stdin,
+            stdout: frame::read(stdout, nonce),
+            stderr: frame::read(stderr, nonce),
+            _child: child,
+            directory,
+            uploaded: HashSet::new(),
+            functions: HashSet::new(),
+            greeting: Some(greeting),
+            pid: None,
+        })
+    }
+
+    /// Writes a batch; returns the bytes that it took.
+    pub(super) async fn write(&mut self, batch: &[Entry], uploads: &str) -> Result<u64, Lost> {
+        let mut text = self.greeting.take().unwrap_or_default();
+        text.push_str(uploads);
+        for entry in batch {
+            for script in entry.check.iter().chain(&entry.apply) {
+                for function in &script.functions {
+                    self.define(function, &mut text);
+                }
+            }
+        }
+        text.push_str("crud_g=1\n");
+        for entry in batch {
+            text.push_str("crud_e ");
+            text.push_str(&flags(entry.go_on));
+            text.push(' ');
+            match &entry.check {
+                Some(check) => text.push_str(&quote(&body(check, &entry.environment))),
+                None => text.push_str("''"),
+            }
+            if let Some(apply) = &entry.apply {
+                text.push(' ');
+                text.push_str(&quote(&body(apply, &entry.environment)));
+            }
+            text.push('\n');
+        }
+        text.push_str("crud_m z0\n");
+        let lost = |error: std::io::Error| Lost::Disconnected(error.to_string());
+        self.stdin.write_all(text.as_bytes()).await.map_err(lost)?;
+        self.stdin.flush().await.map_err(lost)?;
+        Ok(text.len() as u64)
+    }
+
+    fn define(&mut self, function: &'static ShellFunction, text: &mut String) {
+        for needed in function.needs {
+            self.define(needed, text);
+        }
+        if self.functions.insert(function.name) {
+            text.push_str(function.text);
+            if !function.text.ends_with('\n') {
+                text.push('\n');
+            }
+        }
+    }
+
+    /// Ends the shell: it removes its files.
+    pub(super) async fn close(self) {
+        let Self { stdin, mut stdout, _child, .. } = self;
+        drop(stdin);
+        let ended = async { while stdout.recv().await.is_some() {} };
+        let _ = tokio::time::timeout(Duration::from_secs(2), ended).await;
+    }
+
+    /// The next end: its kind and what was written.
+    pub(super) async fn next(&mut self) -> Result<(u8, Reply), Lost> {
+        let (kind, reply) = self.frame().await?;
+        if kind != b'p' {
+            return Ok((kind, reply));
+        }
+        self.pid = Some(reply.status);
+        self.frame().await
+    }
+
+    async fn frame(&mut self) -> Result<(u8, Reply), Lost> {
+        let started = jiff::Timestamp::now();
+        let out = self.stdout.recv().await;
+        let Some(Piece::Frame(Frame { kind, status, data: stdout })) = out else {
+            return Err(self.ended(out).await);
+        };
+        let stderr = match self.stderr.recv().await {
+            Some(Piece::Frame(frame)) => frame.data,
+            other => return Err(self.ended(other).await),
+        };
+        let time = Some((started, jiff::Timestamp::now()));
+        Ok((kind, Reply { status, stdout, stderr, time }))
+    }
+
+    /// Why the shell ended: what it wrote last.
+    async fn ended(&mut self, piece: Option<Piece>) -> Lost {
+        let mut text = vec![];
+        if let Some(Piece::End(rest)) = piece {
+            text = rest;
+        }
+        let wait = async {
+            while let Some(piece) = self.stderr.recv().await {
+                match piece {
+                    Piece::Frame(frame) => text.extend(frame.data),
+                    Piece::End(rest) => text.extend(rest),
+                }
+            }
+        };
+        // A background child may hold the stream.
+        let _ = tokio::time::timeout(Duration::from_secs(1), wait).await;
+        Lost::Disconnected(String::from_utf8_lossy(&text).trim().to_owned())
+    }
+}
+
+fn flags(go_on: GoOn) -> String {
+    let mut flags = String::from("-");
+    for (set, letter) in [(go_on.drift, 'd'), (go_on.ask, 'a'), (go_on.failed, 'f')] {
+        if set {
+            flags.push(letter);
+        }
+    }
+    flags
+}
+
+/// A script's text behind its environment and secrets.
+fn body(script: &Script, environment: &[(String, String)]) -> String {
+    let mut text = String::new();
+    for (name, value) in environment.iter().filter(|(name, _)| is_name(name)) {
+        text.push_str(&format!("export {name}={}\n", quote(value)));
+    }
+    for (name, value) in script.secrets.iter().filter(|(name, _)| is_name(name)) {
+        text.push_str(&format!("{name}={}\n", quote(value)));
+    }
+    text.push_str(&script.text);
+    text
+}
+
+fn is_name(name: &str) -> bool {
+    !name.is_empty()
+        && !name.starts_with(|c: char| c.is_ascii_digit())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}

@@ -1,0 +1,197 @@
+//! The system's OpenSSH: one login a host. The master process is started here, since only so every argument of the user's reaches it;
+//! channels are opened through its control socket.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use openssh::{ForwardType, Socket};
+use tempfile::TempDir;
+use tokio::net::UnixStream;
+use tokio::process::Command;
+
+use super::process::Process;
+use super::target::{ConnectError, SshTarget};
+
+/// A login.
+pub(super) struct Master {
+    session: Arc<openssh::Session>,
+    socket: PathBuf,
+    host: String,
+    folder: TempDir,
+}
+
+/// The variable in which the askpass helper finds the password: only in the environment of the `ssh` that asks.
+const PASSWORD: &str = "CRUDCTL_SSH_PASSWORD";
+
+impl Master {
+    /// Logs in.
+    pub(super) async fn connect(target: &SshTarget) -> Result<Self, ConnectError> {
+        let internal = |error: std::io::Error| ConnectError {
+            reason: format!("could not prepare the connection: {error}"),
+            hint: None,
+        };
+        let folder = tempfile::Builder::new().prefix("crudctl-").tempdir().map_err(internal)?;
+        let socket = folder.path().join("ctl");
+        let log = folder.path().join("log");
+        let mut command = command(target, &socket, &log);
+        if let Some(password) = &target.password {
+            let helper = folder.path().join("askpass");
+            write_helper(&helper).map_err(internal)?;
+            command.env("SSH_ASKPASS", &helper).env("SSH_ASKPASS_REQUIRE", "force").env(PASSWORD, password.expose());
+        }
+        // ssh's own limit covers the TCP connection only.
+        let limit = target.connect_timeout + Duration::from_secs(5);
+        let mut child = command.spawn().map_err(|error| ConnectError {
+            reason: format!("could not start ssh: {error}"),
+            hint: Some("install OpenSSH's client (openssh-client)".into()),
+        })?;
+        let status = match tokio::time::timeout(limit, child.wait()).await {
+            Ok(status) => status.map_err(internal)?,
+            Err(_) => {
+                let _ = child.start_kill();
+                return Err(explain(&format!("Connection timed out after {} s", limit.as_secs()), target));
+            }
+        };
+        if !status.success() {
+            let text = std::fs::read_to_string(&log).unwrap_or_default();
+            return Err(explain(&text, target));
+        }
+        let session = openssh::Session::resume_mux(socket.clone().into_boxed_path(), Some(log.into_boxed_path()));
+        Ok(Self { session: Arc::new(session), socket, host: target.host.clone(), folder })
+    }
+
+    /// Starts a command line on the host.
+    pub(super) async fn spawn(&self, line: &str) -> anyhow::Result<Process> {
+        let mut command = Arc::clone(&self.session).arc_raw_command(line);
+        command.stdin(openssh::Stdio::piped()).stdout(openssh::Stdio::piped()).stderr(openssh::Stdio::piped());
+        let child = command.spawn().await?;
+        Process::ssh(child)
+    }
+
+    /// Connects to an address as the host sees it.
+    pub(super) async fn connect_tcp(&self, address: &str, port: u16) -> anyhow::Result<UnixStream> {
+        let path = self.folder.path().join(format!("tcp-{}", uuid::Uuid::new_v4().simple()));
+        let listen = || Socket::UnixSocket { path: path.as_path().into() };
+        let connect = || Socket::TcpSocket { host: address.to_owned().into(), port };
+        self.session.request_port_forward(ForwardType::Local, listen(), connect()).await?;
+        let stream = UnixStream::connect(&path).await;
+        let _ = self.session.close_port_forward(ForwardType::Local, listen(), connect()).await;
+        let _ = std::fs::remove_file(&path);
+        Ok(stream?)
+    }
+
+    /// Whether the master process still answers.
+    pub(super) async fn alive(&self) -> bool {
+        self.session.check().await.is_ok()
+    }
+
+    /// Ends the login.
+    pub(super) async fn close(&self) {
+        let exit =
+            exit(&self.socket, &self.host).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        let _ = tokio::time::timeout(Duration::from_secs(3), exit).await;
+    }
+}
+
+impl Drop for Master {
+    fn drop(&mut self) {
+        // On paths that did not close; a master that this misses ends by its idle limit.
+        if self.socket.exists() {
+            let _ = std::process::Command::new("ssh")
+                .arg("-S")
+                .arg(&self.socket)
+                .args(["-O", "exit", "--", &self.host])
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .and_then(|mut child| child.wait());
+        }
+    }
+}
+
+fn exit(socket: &Path, host: &str) -> Command {
+    let mut command = Command::new("ssh");
+    command.arg("-S").arg(socket).args(["-O", "exit", "--", host]);
+    command
+}
+
+fn command(target: &SshTarget, socket: &Path, log: &Path) -> Command {
+    let mut command = Command::new("ssh");
+    command.arg("-S").arg(socket).arg("-E").arg(log).args(["-M", "-N", "-f", "-a", "-x", "-T"]);
+    let mut option = |text: String| {
+        command.arg("-o").arg(text);
+    };
+    // A master that nobody closes ends by itself.
+    option("ControlPersist=60".into());
+    option(format!("ConnectTimeout={}", target.connect_timeout.as_secs().max(1)));
+    option("ServerAliveInterval=5".into());
+    option("ServerAliveCountMax=3".into());
+    option("ClearAllForwardings=yes".into());
+    option("LogLevel=ERROR".into());
+    if target.password.is_some() {
+        option("NumberOfPasswordPrompts=1".into());
+        option("PreferredAuthentications=publickey,keyboard-interactive,password".into());
+        option(format!("StrictHostKeyChecking={}", if target.host_key_checking { "yes" } else { "no" }));
+    } else {
+        option("BatchMode=yes".into());
+        if !target.host_key_checking {
+            option("StrictHostKeyChecking=no".into());
+        }
+    }
+    if let Some(key) = &target.private_key {
+        command.arg("-i").arg(key).args(["-o", "IdentitiesOnly=yes"]);
+    }
+    if let Some(port) = target.port {
+        command.arg("-p").arg(port.to_string());
+    }
+    if let Some(user) = &target.user {
+        command.arg("-l").arg(user);
+    }
+    command.args(&target.common_args).arg("--").arg(&target.host);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+    // Ctrl-C at the terminal is for crudctl to handle, not for the master.
+    command.process_group(0);
+    command
+}
+
+fn write_helper(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::write(path, format!("#!/bin/sh\nprintf '%s\\n' \"${PASSWORD}\"\n"))?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))
+}
+
+/// What ssh said, and what to do about it.
+fn explain(log: &str, target: &SshTarget) -> ConnectError {
+    let lines: Vec<&str> =
+        log.lines().map(str::trim).filter(|l| !l.is_empty() && !l.contains("Warning: Permanently added")).collect();
+    let has = |text: &str| log.contains(text);
+    let host = &target.host;
+    let hint = if has("REMOTE HOST IDENTIFICATION HAS CHANGED") {
+        Some(format!(
+            "the host key of `{host}` is not the one that is known: find out why, then `ssh-keygen -R {host}`"
+        ))
+    } else if has("Host key verification failed") || has("No ED25519 host key is known") || has("host key is known") {
+        Some(format!(
+            "the host key of `{host}` is not known yet: log in once with `ssh {host}` and compare it, or add it to known_hosts"
+        ))
+    } else if has("Permission denied") {
+        Some("the key or password was refused: see `--private-key`, `--user`, `--ask-pass`".to_owned())
+    } else if has("Could not resolve hostname") {
+        Some(format!("`{host}` is no known name: see `ansible_host`"))
+    } else if has("timed out") || has("No route to host") || has("Connection refused") || has("Network is unreachable")
+    {
+        Some("is the host up, its address and port right, and sshd running?".to_owned())
+    } else {
+        None
+    };
+    let shown = if has("REMOTE HOST IDENTIFICATION HAS CHANGED") {
+        "REMOTE HOST IDENTIFICATION HAS CHANGED: Host key verification failed.".to_owned()
+    } else {
+        lines[lines.len().saturating_sub(3)..].join("\n")
+    };
+    let shown = if shown.is_empty() { "ssh ended without a word".to_owned() } else { shown };
+    ConnectError { reason: format!("Failed to connect to the host via ssh: {shown}"), hint }
+}
