@@ -4,6 +4,7 @@ pub mod args;
 pub mod doc;
 pub mod exit;
 pub mod extra_vars;
+pub mod passwords;
 pub mod prompt;
 pub mod replay;
 pub mod schema;

@@ -31,9 +31,7 @@ impl AdHoc {
     fn task_ended(&mut self, outcome: &TaskResult) {
         let failed = matches!(outcome.status, Status::Failed | Status::Unreachable);
         if !self.oneline {
-            if outcome.status == Status::Changed
-                && let Some(difference) = outcome.result.get("diff").filter(|_| !result::censored(outcome))
-            {
+            if let Some(difference) = outcome.result.get("diff").filter(|_| !failed && !result::censored(outcome)) {
                 let text = diff::render(difference, &self.messages.screen);
                 if !text.is_empty() {
                     self.messages.screen.line(text.strip_suffix('\n').unwrap_or(&text));

@@ -10,6 +10,9 @@ const WIDTH: usize = 120;
 /// `Origin: …` with an excerpt of the file, for a place `file:line:col` (`file:line`, or any text where there is no file).
 pub fn origin(place: &str) -> String {
     let (path, line, column) = split(place);
+    if path.starts_with('<') {
+        return format!("Origin: {path}");
+    }
     let absolute = absolute(path);
     let name = match (line, column) {
         (Some(line), Some(column)) => format!("{absolute}:{line}:{column}"),

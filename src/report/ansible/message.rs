@@ -1,6 +1,6 @@
-//! Texts of errors in ansible-core's form: message, origin with an excerpt, the cause behind `<<< caused by >>>`; and results as YAML.
+//! Texts of errors in ansible-core's form: message, origin with an excerpt, the cause behind `<<< caused by >>>`.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::super::{result, source};
 use crate::engine::event::{Status, TaskResult};
@@ -103,103 +103,4 @@ pub fn split_rendered(text: &str) -> String {
         out.push_str(&notes.join("\n"));
     }
     out
-}
-
-/// A result as YAML, four spaces in, on lines of its own.
-pub(super) fn yaml(result: &Map<String, Value>, pretty: bool) -> String {
-    let mut result = result.clone();
-    if pretty {
-        for (key, lines) in [("stdout", "stdout_lines"), ("stderr", "stderr_lines")] {
-            if result.contains_key(key) && result.contains_key(lines) {
-                result.insert(lines.into(), "<omitted>".into());
-            }
-        }
-    }
-    let mut out = String::new();
-    write_yaml(&Value::Object(result), 0, &mut out);
-    let indented: Vec<String> =
-        out.lines().map(|line| if line.is_empty() { String::new() } else { format!("    {line}") }).collect();
-    format!("\n{}", indented.join("\n"))
-}
-
-fn write_yaml(value: &Value, depth: usize, out: &mut String) {
-    let pad = " ".repeat(depth);
-    match value {
-        Value::Object(map) if !map.is_empty() => {
-            let mut entries: Vec<_> = map.iter().collect();
-            entries.sort_by_key(|(key, _)| key.as_str());
-            for (key, value) in entries {
-                out.push_str(&format!("{pad}{}:", scalar(key, depth)));
-                match value {
-                    Value::Object(map) if !map.is_empty() => {
-                        out.push('\n');
-                        write_yaml(value, depth + 4, out);
-                    }
-                    Value::Array(items) if !items.is_empty() => {
-                        out.push('\n');
-                        write_yaml(value, depth, out);
-                    }
-                    other => out.push_str(&format!(" {}\n", flow(other, depth + 4))),
-                }
-            }
-        }
-        Value::Array(items) if !items.is_empty() => {
-            for item in items {
-                match item {
-                    Value::Object(map) if !map.is_empty() => {
-                        let mut inner = String::new();
-                        write_yaml(item, depth + 4, &mut inner);
-                        out.push_str(&format!("{pad}-   {}", &inner[depth + 4..]));
-                    }
-                    Value::Array(list) if !list.is_empty() => {
-                        let mut inner = String::new();
-                        write_yaml(item, depth + 4, &mut inner);
-                        out.push_str(&format!("{pad}-   {}", &inner[depth + 4..]));
-                    }
-                    other => out.push_str(&format!("{pad}- {}\n", flow(other, depth + 4))),
-                }
-            }
-        }
-        other => out.push_str(&format!("{pad}{}\n", flow(other, depth))),
-    }
-}
-
-/// A value that stands on one line (or is a block of text).
-fn flow(value: &Value, depth: usize) -> String {
-    match value {
-        Value::String(text) => scalar(text, depth),
-        Value::Null => "null".into(),
-        Value::Object(_) => "{}".into(),
-        Value::Array(_) => "[]".into(),
-        other => super::python::dumps(other, None),
-    }
-}
-
-fn scalar(text: &str, depth: usize) -> String {
-    if text.contains('\n') {
-        let pad = " ".repeat(depth);
-        let keep = if text.ends_with('\n') { "" } else { "-" };
-        let lines: Vec<String> = text.lines().map(|line| format!("{pad}{}", line.trim_end())).collect();
-        return format!("|{keep}\n{}", lines.join("\n"));
-    }
-    if is_plain(text) { text.to_owned() } else { format!("'{}'", text.replace('\'', "''")) }
-}
-
-/// Whether YAML 1.1 reads the text, without quotes, as this string.
-fn is_plain(text: &str) -> bool {
-    let special = |c: char| "-?:,[]{}#&*!|>'\"%@`=".contains(c);
-    let words = ["null", "true", "false", "yes", "no", "on", "off", "y", "n", "~"];
-    !text.is_empty()
-        && text.trim() == text
-        && (!text.starts_with(special)
-            || (text.len() > 1
-                && text.starts_with(['-', '?', ':'])
-                && !text[1..].starts_with(' ')
-                && !text[1..].starts_with(['.'])
-                && text[1..].starts_with(|c: char| !c.is_ascii_digit())))
-        && !text.contains(": ")
-        && !text.contains(" #")
-        && !text.ends_with(':')
-        && !words.contains(&text.to_lowercase().as_str())
-        && !text.starts_with(|c: char| c.is_ascii_digit() || c == '.' || c == '+')
 }

@@ -2,6 +2,7 @@
 
 mod banner;
 mod message;
+mod yaml;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -190,7 +191,8 @@ impl Ansible {
             line.push_str(" => ");
             line.push_str(&dump(result, &self.settings, None));
         }
-        let line = self.messages.screen.paint(&line, color(result.status));
+        let line = line.strip_suffix('\n').unwrap_or(&line);
+        let line = self.messages.screen.paint(line, color(result.status));
         if failed && self.settings.display_failed_stderr {
             self.messages.screen.error_line(&line);
         } else {
@@ -379,7 +381,7 @@ pub fn dump(result: &TaskResult, settings: &Settings, indent: Option<usize>) -> 
     let yaml = settings.result_format == super::ResultFormat::Yaml;
     let pretty = settings.pretty_results.unwrap_or(always_verbose(result) || settings.verbosity > 2 || yaml);
     if yaml {
-        return message::yaml(&shown, pretty);
+        return yaml::result(&shown, pretty);
     }
     let indent = indent.or(pretty.then_some(4)).filter(|_| settings.pretty_results != Some(false));
     python::dumps(&Value::Object(shown), indent)
