@@ -179,7 +179,7 @@ fn finished(finish: &Finish, said: &Said) -> Outcome {
 fn failed(reply: &Reply, said: &Said) -> Outcome {
     let text = if said.stderr.trim().is_empty() { &said.rest } else { &said.stderr };
     let lines: Vec<&str> = text.trim_end().lines().collect();
-    let reason = match &lines[lines.len().saturating_sub(8)..] {
+    let reason = match &lines[lines.len().saturating_sub(12)..] {
         [] => format!("the script ended with status {} and without a word", reply.status),
         tail => tail.join("\n"),
     };

@@ -3,6 +3,7 @@
 pub mod contract;
 mod guarded;
 mod packages;
+mod system;
 
 pub use contract::{
     ASK, Access, Applied, Apply, CONVERGED, Check, Context, ControllerModule, DRIFT, Descriptor, Diff, HostModule,
@@ -10,7 +11,7 @@ pub use contract::{
 };
 
 /// The tables of all groups.
-const GROUPS: &[&[Descriptor]] = &[packages::TABLE];
+const GROUPS: &[&[Descriptor]] = &[packages::TABLE, system::TABLE];
 
 /// All modules.
 pub fn all() -> impl Iterator<Item = &'static Descriptor> {

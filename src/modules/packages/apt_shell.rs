@@ -146,7 +146,7 @@ crud_apt_stat() { crud_flag cache_updated "${crud_apt_new:-0}"; crud_num cache_u
 };
 
 /// `crud_fetch URL FILE`: a download by what the host has: curl, wget, or apt's own helper.
-pub(super) static FETCH: ShellFunction = ShellFunction {
+pub(in crate::modules) static FETCH: ShellFunction = ShellFunction {
     name: "crud_fetch",
     text: r#"crud_fetch() {
 if command -v curl >/dev/null 2>&1; then curl -fsSL --retry 2 -o "$2" -- "$1"

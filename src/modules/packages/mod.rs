@@ -6,6 +6,8 @@ mod apt;
 mod apt_shell;
 mod package;
 
+pub(super) use apt_shell::FETCH;
+
 const BUILTIN: &[&str] = &["ansible.builtin"];
 
 /// The group's modules.
