@@ -2,7 +2,6 @@
 
 pub mod contract;
 mod guarded;
-mod net;
 mod packages;
 mod system;
 
@@ -12,7 +11,7 @@ pub use contract::{
 };
 
 /// The tables of all groups.
-const GROUPS: &[&[Descriptor]] = &[packages::TABLE, system::TABLE, net::TABLE];
+const GROUPS: &[&[Descriptor]] = &[packages::TABLE, system::TABLE];
 
 /// All modules.
 pub fn all() -> impl Iterator<Item = &'static Descriptor> {

@@ -3,8 +3,8 @@
 use serde_json::{Map, Value};
 use similar::TextDiff;
 
-use super::python;
 use super::screen::{Color, Screen};
+use crate::text::python;
 
 /// The text of a result's `diff` (a mapping or a list of them), coloured where colours are on; empty where nothing differs.
 pub fn render(diff: &Value, screen: &Screen) -> String {

@@ -8,7 +8,6 @@ pub mod human;
 pub mod json;
 pub mod junit;
 pub mod plain;
-pub mod python;
 pub mod result;
 pub mod screen;
 pub mod source;

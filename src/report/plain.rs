@@ -134,7 +134,7 @@ pub(super) fn details(outcome: &TaskResult, verbosity: u8, screen: &Screen) -> V
                 out.extend(debug_text(outcome).lines().map(str::to_owned));
             } else if verbosity > 0 {
                 let shown = serde_json::Value::Object(result::shown(outcome));
-                out.push(super::python::dumps(&shown, None));
+                out.push(crate::text::python::dumps(&shown, None));
             }
         }
     }
@@ -146,7 +146,7 @@ pub(super) fn debug_text(outcome: &TaskResult) -> String {
     let shown = result::shown(outcome);
     let text = |value: &serde_json::Value| match value {
         serde_json::Value::String(text) => text.clone(),
-        other => super::python::dumps(other, Some(2)),
+        other => crate::text::python::dumps(other, Some(2)),
     };
     if let Some(msg) = shown.get("msg") {
         return text(msg);

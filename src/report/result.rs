@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::python;
 use crate::engine::event::TaskResult;
+use crate::text::python;
 
 /// What stands in place of a result under `no_log`.
 pub const CENSORED: &str =

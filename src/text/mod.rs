@@ -3,9 +3,11 @@
 mod close;
 mod diagnostic;
 mod node;
+pub mod python;
 mod source;
 mod typed;
 mod yaml;
+pub mod yaml_out;
 
 pub use close::did_you_mean;
 pub use diagnostic::{Diagnostic, Level, render_diagnostic};

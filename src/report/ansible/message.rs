@@ -53,7 +53,7 @@ fn headline(outcome: &TaskResult) -> String {
     }
     let message = match outcome.result.get("msg") {
         Some(Value::String(text)) => text.trim().to_owned(),
-        Some(other) => super::python::str_of(other),
+        Some(other) => crate::text::python::str_of(other),
         None => String::new(),
     };
     if message.starts_with("Task failed") {

@@ -11,8 +11,9 @@ use serde_json::{Map, Value};
 
 use super::result::{self, censored, flag, host_label};
 use super::screen::{Color, Screen};
-use super::{Settings, diff, python, source};
+use super::{Settings, diff, source};
 use crate::engine::event::{Counters, Event, Reporter, Status, TaskInfo, TaskResult};
+use crate::text::python;
 
 pub use banner::banner;
 pub use message::{error_text, split_rendered};
