@@ -3,4 +3,5 @@
 pub mod call;
 pub mod crypt;
 pub mod filters;
+pub mod lookups;
 pub mod regex;

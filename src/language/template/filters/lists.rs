@@ -24,7 +24,22 @@ pub(super) const FILTERS: &[(&str, Filter)] = &[
     ("count", length),
     ("reverse", reverse),
     ("items", items),
+    ("first", |call| call.items()?.into_iter().next().ok_or_else(|| "No first item, sequence was empty.".into())),
+    ("last", |call| call.items()?.pop().ok_or_else(|| "No last item, sequence was empty.".into())),
+    ("abs", abs),
 ];
+
+fn abs(call: &Call) -> Answer {
+    match &call.value {
+        Value::Number(number) if !number.is_f64() => {
+            Ok(number.as_i64().map_or_else(|| call.value.clone(), |n| n.abs().into()))
+        }
+        value => float(value)
+            .filter(|_| !value.is_string())
+            .map(|number| number.abs().into())
+            .ok_or_else(|| "abs() needs a number".into()),
+    }
+}
 
 /// The value of an attribute: `a.b.0`.
 fn attribute(value: &Value, path: &str) -> Result<Value, String> {

@@ -192,7 +192,10 @@ fn subelements(call: &Call) -> Answer {
                     }
                 },
                 None => {
-                    return Err(format!("the key {key} should point to a dictionary, got '{}'", python::str_of(values)));
+                    return Err(format!(
+                        "the key {key} should point to a dictionary, got '{}'",
+                        python::str_of(values)
+                    ));
                 }
             }
         }

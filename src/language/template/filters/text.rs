@@ -26,6 +26,17 @@ pub(super) const FILTERS: &[(&str, Filter)] = &[
     ("urlencode", urlencode),
     ("urlsplit", urlsplit),
     ("striptags", striptags),
+    ("upper", |call| Ok(call.string().to_uppercase().into())),
+    ("lower", |call| Ok(call.string().to_lowercase().into())),
+    ("capitalize", capitalize),
+    ("title", title),
+    ("wordwrap", wordwrap),
+    ("escape", |call| Ok(escape(&call.string()).into())),
+    ("e", |call| Ok(escape(&call.string()).into())),
+    ("forceescape", |call| Ok(escape(&call.string()).into())),
+    ("safe", |call| Ok(call.string().into())),
+    ("pprint", |call| Ok(python::repr(&call.value).into())),
+    ("xmlattr", xmlattr),
     ("format", format),
 ];
 
@@ -470,4 +481,71 @@ fn directive(value: &Value, spec: &str, kind: char) -> Result<String, String> {
     } else {
         format!("{}{body}", " ".repeat(missing))
     })
+}
+
+fn capitalize(call: &Call) -> Answer {
+    let text = call.string();
+    let mut chars = text.chars();
+    Ok(chars
+        .next()
+        .map_or_else(String::new, |first| first.to_uppercase().chain(chars.flat_map(char::to_lowercase)).collect())
+        .into())
+}
+
+/// Words begin behind blanks, hyphens and opening brackets, as in Jinja.
+fn title(call: &Call) -> Answer {
+    let mut out = String::new();
+    let mut begins = true;
+    for c in call.string().chars() {
+        if begins {
+            out.extend(c.to_uppercase())
+        } else {
+            out.extend(c.to_lowercase())
+        }
+        begins = c.is_whitespace() || "-({[<".contains(c);
+    }
+    Ok(out.into())
+}
+
+fn wordwrap(call: &Call) -> Answer {
+    call.only(&["width", "break_long_words", "wrapstring", "break_on_hyphens"])?;
+    let width = usize::try_from(call.integer(0, "width")?.unwrap_or(79)).unwrap_or(79).max(1);
+    let break_long = call.argument(1, "break_long_words").is_none_or(truthy);
+    let newline = call.text(2, "wrapstring").unwrap_or_else(|| "\n".into());
+    let mut lines = vec![];
+    for paragraph in call.string().lines() {
+        let mut line = String::new();
+        for word in paragraph.split(' ').filter(|word| !word.is_empty()) {
+            let mut word = word.to_owned();
+            if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > width {
+                lines.push(std::mem::take(&mut line));
+            }
+            while break_long && line.is_empty() && word.chars().count() > width {
+                let rest = word.chars().skip(width).collect();
+                lines.push(word.chars().take(width).collect());
+                word = rest;
+            }
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(&word);
+        }
+        lines.push(line);
+    }
+    Ok(lines.join(&newline).into())
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('\'', "&#39;").replace('"', "&#34;")
+}
+
+fn xmlattr(call: &Call) -> Answer {
+    let attributes: Vec<String> = call
+        .mapping()?
+        .iter()
+        .filter(|(_, value)| !value.is_null())
+        .map(|(key, value)| format!("{}=\"{}\"", escape(key), escape(&python::str_of(value))))
+        .collect();
+    let space = if call.argument(0, "autospace").is_none_or(truthy) && !attributes.is_empty() { " " } else { "" };
+    Ok(format!("{space}{}", attributes.join(" ")).into())
 }

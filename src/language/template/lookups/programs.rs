@@ -1,0 +1,85 @@
+//! The environment, programs, and variables.
+
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use super::super::regex;
+use super::{Found, Lookup};
+
+pub(super) fn env(lookup: &Lookup<'_>) -> Found {
+    lookup.only("env", &["default"])?;
+    lookup
+        .texts()
+        .iter()
+        .map(|term| {
+            let name = term.split_whitespace().next().unwrap_or_default();
+            match std::env::var(name) {
+                Ok(value) => Ok(value.into()),
+                Err(_) => Ok(lookup.options.get("default").cloned().unwrap_or_else(|| "".into())),
+            }
+        })
+        .collect()
+}
+
+/// The standard output of a shell command; its standard error is the user's.
+fn output(lookup: &Lookup<'_>, command: &str) -> Result<String, String> {
+    let mut shell = Command::new("/bin/sh");
+    shell.arg("-c").arg(command).stdin(Stdio::null()).stderr(Stdio::inherit());
+    // The playbook's directory, as far as it is known.
+    if let Some(dir) = lookup.around.search_paths().last().filter(|dir| dir.is_dir()) {
+        shell.current_dir(dir);
+    }
+    let output = shell.output().map_err(|error| format!("lookup_plugin.pipe({command}) can't be run: {error}"))?;
+    if !output.status.success() {
+        let code = output.status.code().map_or_else(|| output.status.to_string(), |code| code.to_string());
+        return Err(format!("lookup_plugin.pipe({command}) returned {code}"));
+    }
+    String::from_utf8(output.stdout).map_err(|_| format!("the output of `{command}` is no UTF-8 text"))
+}
+
+pub(super) fn pipe(lookup: &Lookup<'_>) -> Found {
+    lookup.only("pipe", &[])?;
+    lookup.texts().iter().map(|command| output(lookup, command).map(|text| text.trim_end().into())).collect()
+}
+
+pub(super) fn lines(lookup: &Lookup<'_>) -> Found {
+    lookup.only("lines", &[])?;
+    let mut out = vec![];
+    for command in lookup.texts() {
+        out.extend(output(lookup, &command)?.lines().map(Value::from));
+    }
+    Ok(out)
+}
+
+pub(super) fn vars(lookup: &Lookup<'_>) -> Found {
+    lookup.only("vars", &["default"])?;
+    lookup
+        .texts()
+        .iter()
+        .map(|name| match (lookup.around.variable(name)?, lookup.options.get("default")) {
+            (Some(value), _) => Ok(value),
+            (None, Some(default)) => Ok(default.clone()),
+            (None, None) => Err(format!("'{name}' is undefined")),
+        })
+        .collect()
+}
+
+pub(super) fn varnames(lookup: &Lookup<'_>) -> Found {
+    lookup.only("varnames", &[])?;
+    let names = lookup.around.names();
+    let mut out = vec![];
+    for pattern in lookup.texts() {
+        let pattern = regex::compile(&pattern, regex::Flags::default())?;
+        out.extend(
+            names.iter().filter(|name| pattern.is_match(name).unwrap_or(false)).map(|name| Value::from(name.as_str())),
+        );
+    }
+    Ok(out)
+}
+
+pub(super) fn inventory_hostnames(lookup: &Lookup<'_>) -> Found {
+    lookup.only("inventory_hostnames", &[])?;
+    let pattern = lookup.texts().join(",");
+    Ok(lookup.around.matching(&pattern)?.into_iter().map(Value::from).collect())
+}
