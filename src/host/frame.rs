@@ -1,6 +1,6 @@
 //! Frames: how the ends of scripts are told apart in the two streams of a persistent shell.
 //!
-//! A mark is `\n`, the session's nonce, and on stdout a kind and a status, and `\n`. What stands before it belongs to the script,
+//! A mark is `\n`, the session's nonce, a kind and a status, and `\n`. What stands before it belongs to the script,
 //! to the last byte: also where it has no newline at its end.
 
 use tokio::io::AsyncReadExt as _;
@@ -11,7 +11,7 @@ use super::process::Output;
 /// What ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Frame {
-    /// `c`: a check, `a`: an apply, `z`: a batch.
+    /// `c`: a check, `a`: an apply, `z`: a batch, `p`: the shell's start (the status is its process), `q`: its end.
     pub kind: u8,
     /// Its exit status.
     pub status: i32,
@@ -22,14 +22,22 @@ pub(super) struct Frame {
 /// Splits a stream at its marks.
 pub(super) struct Splitter {
     mark: Vec<u8>,
+    /// The mark of what follows the first batch, where that had a nonce of its own.
+    following: Option<Vec<u8>>,
     buffer: Vec<u8>,
     /// Bytes of the buffer that hold no mark's beginning.
     scanned: usize,
 }
 
 impl Splitter {
-    pub(super) fn new(nonce: &str) -> Self {
-        Self { mark: format!("\n{nonce} ").into_bytes(), buffer: vec![], scanned: 0 }
+    pub(super) fn new(opening: Option<&str>, nonce: &str) -> Self {
+        let mark = |nonce: &str| format!("\n{nonce} ").into_bytes();
+        Self {
+            mark: mark(opening.unwrap_or(nonce)),
+            following: opening.map(|_| mark(nonce)),
+            buffer: vec![],
+            scanned: 0,
+        }
     }
 
     /// Takes bytes over.
@@ -56,6 +64,11 @@ impl Splitter {
         let data = self.buffer[..at].to_vec();
         self.buffer.drain(..=head + length);
         self.scanned = 0;
+        if kind == b'z'
+            && let Some(following) = self.following.take()
+        {
+            self.mark = following;
+        }
         Some(Frame { kind, status: status.unwrap_or(-1), data })
     }
 
@@ -87,9 +100,9 @@ pub(super) enum Piece {
 }
 
 /// Reads a stream to its end, in a task of its own.
-pub(super) fn read(mut stream: Output, nonce: &str) -> mpsc::UnboundedReceiver<Piece> {
+pub(super) fn read(mut stream: Output, opening: Option<&str>, nonce: &str) -> mpsc::UnboundedReceiver<Piece> {
     let (send, receive) = mpsc::unbounded_channel();
-    let mut splitter = Splitter::new(nonce);
+    let mut splitter = Splitter::new(opening, nonce);
     tokio::spawn(async move {
         let mut chunk = vec![0; 64 * 1024];
         loop {
@@ -116,11 +129,20 @@ mod tests {
 
     #[test]
     fn a_last_line_without_newline_is_kept_as_it_is() {
-        let mut splitter = Splitter::new("N0");
+        let mut splitter = Splitter::new(None, "N0");
         splitter.push(b"no newline\nN0 c10\nwith\n\nN0 z0\n");
         assert_eq!(splitter.next(), Some(Frame { kind: b'c', status: 10, data: b"no newline".to_vec() }));
         assert_eq!(splitter.next(), Some(Frame { kind: b'z', status: 0, data: b"with\n".to_vec() }));
         assert_eq!(splitter.next(), None);
+    }
+
+    #[test]
+    fn an_opening_has_a_nonce_of_its_own() {
+        let mut splitter = Splitter::new(Some("A"), "B");
+        splitter.push(b"motd\nB c0\nfacts\nA c0\n\nA z0\nA\nA z0\n\nB p7\n");
+        assert_eq!(splitter.next().map(|f| f.data), Some(b"motd\nB c0\nfacts".to_vec()));
+        assert_eq!(splitter.next().map(|f| f.kind), Some(b'z'));
+        assert_eq!(splitter.next(), Some(Frame { kind: b'p', status: 7, data: b"A\nA z0\n".to_vec() }));
     }
 
     proptest! {
@@ -135,7 +157,7 @@ mod tests {
                 stream.extend_from_slice(part);
                 stream.extend_from_slice(format!("\n{nonce} a7\n").as_bytes());
             }
-            let mut splitter = Splitter::new(nonce);
+            let mut splitter = Splitter::new(None, nonce);
             let mut frames = vec![];
             for chunk in stream.chunks(cut) {
                 splitter.push(chunk);

@@ -2,6 +2,7 @@
 
 pub mod facts;
 mod frame;
+mod link;
 mod privilege;
 mod process;
 pub mod script;
@@ -9,6 +10,7 @@ mod session;
 mod shell;
 mod ssh;
 mod target;
+mod upload;
 
 pub use crate::__sh as sh;
 pub use script::{Reply, Script, ShellFunction, quote};

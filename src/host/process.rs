@@ -23,13 +23,14 @@ pub(super) struct Process {
 
 /// Keeps the program alive as long as it is held.
 pub(super) enum Child {
-    Local { _child: Box<tokio::process::Child> },
+    Local { child: Box<tokio::process::Child> },
     Ssh { _child: Box<openssh::Child<Arc<openssh::Session>>> },
 }
 
 impl Process {
-    /// Starts a program on this machine, in a process group of its own.
-    pub(super) fn local(argv: &[String]) -> anyhow::Result<Self> {
+    /// Starts a program on this machine, in a process group of its own. One that is `persistent` is not killed when it is dropped:
+    /// it ends, and cleans up, when its stdin does.
+    pub(super) fn local(argv: &[String], persistent: bool) -> anyhow::Result<Self> {
         let (program, arguments) = argv.split_first().context("an empty command")?;
         let mut child = tokio::process::Command::new(program)
             .args(arguments)
@@ -37,14 +38,14 @@ impl Process {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0)
-            .kill_on_drop(true)
+            .kill_on_drop(!persistent)
             .spawn()
             .with_context(|| format!("could not start `{program}`"))?;
         Ok(Self {
             stdin: child.stdin.take().map(|s| Box::new(s) as Input),
             stdout: child.stdout.take().map(|s| Box::new(s) as Output),
             stderr: child.stderr.take().map(|s| Box::new(s) as Output),
-            child: Child::Local { _child: Box::new(child) },
+            child: Child::Local { child: Box::new(child) },
         })
     }
 
@@ -59,6 +60,14 @@ impl Process {
             stderr: Some(Box::new(stderr)),
             child: Child::Ssh { _child: Box::new(child) },
         })
+    }
+
+    /// Its process group on this machine.
+    pub(super) fn group(&self) -> Option<i32> {
+        match &self.child {
+            Child::Local { child } => child.id().and_then(|id| i32::try_from(id).ok()),
+            Child::Ssh { .. } => None,
+        }
     }
 
     /// Puts streams and what keeps them alive together again.

@@ -46,6 +46,8 @@ pub struct Script {
     pub functions: Vec<&'static ShellFunction>,
     /// Values (secrets among them) that reach the script as shell variables, never by an argument list.
     pub secrets: Vec<(String, String)>,
+    /// Whether the text is a constant of crudctl's, without a value of the user's: it may stand in an argument list.
+    pub constant: bool,
 }
 
 impl Script {

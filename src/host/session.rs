@@ -1,45 +1,41 @@
 //! A session: one login, and a persistent shell for each user that scripts run as.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use anyhow::bail;
+use tokio::io::AsyncReadExt as _;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use super::link::Link;
 use super::process::{Duplex, Process};
-use super::script::Upload;
-use super::shell::{Entry, EntryReply, GoOn, Shell};
-use super::ssh::Master;
+use super::script::{Reply, Upload, quote_all};
+use super::shell::{self, Entry, EntryReply, GoOn, Shell};
 use super::target::{Become, ConnectError, Lost, Target, Transport};
+use super::upload::{self, Unstored};
 use super::{nonce, privilege};
 use crate::modules::contract::{ASK, ByteStream, CONVERGED, DRIFT};
-
-/// Uploads up to this size, in bytes, travel in front of their batch; larger ones on a channel of their own.
-const IN_BAND: usize = 128 * 1024;
 
 /// A connection to a host; clones share it.
 #[derive(Clone)]
 pub struct Session(Arc<Inner>);
 
-type Slot = Arc<tokio::sync::Mutex<Option<Shell>>>;
+/// A user's place for a shell.
+#[derive(Default)]
+struct Slot {
+    shell: tokio::sync::Mutex<Option<Shell>>,
+    /// The shell's process group, where it is on this machine.
+    group: AtomicI32,
+}
 
 struct Inner {
     target: Target,
     link: tokio::sync::RwLock<Link>,
-    shells: Mutex<HashMap<Option<Become>, Slot>>,
+    shells: Mutex<HashMap<Option<Become>, Arc<Slot>>>,
     round_trips: AtomicU64,
     bytes_up: AtomicU64,
-}
-
-#[derive(Clone)]
-enum Link {
-    Local,
-    Ssh(Arc<Master>),
 }
 
 impl Session {
@@ -48,7 +44,7 @@ impl Session {
     /// # Errors
     /// Why that did not work, with a hint.
     pub async fn connect(target: &Target) -> Result<Self, ConnectError> {
-        let link = link(target).await?;
+        let link = Link::connect(target).await?;
         Ok(Self(Arc::new(Inner {
             target: target.clone(),
             link: tokio::sync::RwLock::new(link),
@@ -76,7 +72,8 @@ impl Session {
     /// # Errors
     /// When the channel, or the other user, can't be had.
     pub async fn open(&self, who: Option<Become>, argv: Vec<String>) -> anyhow::Result<Box<dyn ByteStream>> {
-        let process = self.0.start(who.as_ref(), &argv).await?;
+        self.0.round_trips.fetch_add(u64::from(!self.is_local()), Ordering::Relaxed);
+        let process = self.0.start(who.as_ref(), &argv, false).await?;
         Ok(Box::new(Duplex::new(process)?))
     }
 
@@ -85,10 +82,8 @@ impl Session {
     /// # Errors
     /// When nothing listens there, or the host does not forward connections.
     pub async fn connect_tcp(&self, address: &str, port: u16) -> anyhow::Result<Box<dyn ByteStream>> {
-        match &*self.0.link.read().await {
-            Link::Local => Ok(Box::new(tokio::net::TcpStream::connect((address, port)).await?)),
-            Link::Ssh(master) => Ok(Box::new(master.connect_tcp(address, port).await?)),
-        }
+        let link = self.0.link.read().await.clone();
+        link.connect_tcp(address, port).await
     }
 
     /// Drops the connection and makes it again, as often as it takes.
@@ -98,14 +93,12 @@ impl Session {
     pub async fn reconnect(&self, timeout: Duration) -> anyhow::Result<()> {
         let end = Instant::now() + timeout;
         self.0.shells.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        let mut link_slot = self.0.link.write().await;
-        if let Link::Ssh(master) = &*link_slot {
-            master.close().await;
-        }
+        let mut link = self.0.link.write().await;
+        link.close().await;
         loop {
-            match link(&self.0.target).await {
+            match Link::connect(&self.0.target).await {
                 Ok(new) => {
-                    *link_slot = new;
+                    *link = new;
                     return Ok(());
                 }
                 Err(error) if Instant::now() >= end => bail!("timed out waiting for the connection: {error}"),
@@ -114,21 +107,24 @@ impl Session {
         }
     }
 
-    /// Ends the shells and the login.
+    /// Ends the shells and the login. A batch that still runs is stopped: on this machine at once, on another behind the script
+    /// that it is at.
     pub async fn close(&self) {
-        let shells: Vec<Slot> =
+        let slots: Vec<Arc<Slot>> =
             self.0.shells.lock().unwrap_or_else(PoisonError::into_inner).drain().map(|(_, slot)| slot).collect();
-        for slot in shells {
-            // A shell that still runs a batch is cut off with the login.
-            if let Ok(mut slot) = slot.try_lock()
-                && let Some(shell) = slot.take()
-            {
-                shell.close().await;
+        let local = self.is_local();
+        let end = slots.iter().map(|slot| async move {
+            match slot.shell.try_lock() {
+                Ok(mut shell) => {
+                    if let Some(shell) = shell.take() {
+                        shell.close(local).await;
+                    }
+                }
+                Err(_) => slot.interrupt(),
             }
-        }
-        if let Link::Ssh(master) = &*self.0.link.read().await {
-            master.close().await;
-        }
+        });
+        futures_util::future::join_all(end).await;
+        self.0.link.read().await.close().await;
     }
 
     /// Round trips so far: batches, and channels that were opened for streams.
@@ -147,41 +143,50 @@ impl Session {
     }
 }
 
-async fn link(target: &Target) -> Result<Link, ConnectError> {
-    Ok(match &target.transport {
-        Transport::Local => Link::Local,
-        Transport::Ssh(ssh) => Link::Ssh(Arc::new(Master::connect(ssh).await?)),
-    })
+impl Slot {
+    /// Ends what runs on this machine.
+    fn interrupt(&self) {
+        let group = self.group.load(Ordering::Relaxed);
+        if group > 0 {
+            let _ = nix::sys::signal::killpg(nix::unistd::Pid::from_raw(group), nix::sys::signal::Signal::SIGTERM);
+        }
+    }
 }
 
 impl Inner {
     /// Starts a program as `who`. A password is written only once it is asked for.
-    async fn start(&self, who: Option<&Become>, argv: &[String]) -> anyhow::Result<Process> {
-        let nonce = nonce();
-        let password = who.and_then(|w| w.password.as_ref());
-        let argv: Vec<String> = match password {
-            None => argv.to_vec(),
-            // Says that it runs, so that one can tell whether the password is wanted at all.
-            Some(_) => ["sh", "-c", &format!("echo {nonce}; exec \"$@\""), "sh"]
-                .into_iter()
-                .map(str::to_owned)
-                .chain(argv.iter().cloned())
-                .collect(),
-        };
-        let line = privilege::command_line(who, &argv, &nonce).map_err(anyhow::Error::msg)?;
+    async fn start(&self, who: Option<&Become>, argv: &[String], persistent: bool) -> anyhow::Result<Process> {
         let link = self.link.read().await.clone();
-        let process = match link {
-            Link::Local if who.is_none() => Process::local(&argv)?,
-            Link::Local => Process::local(&["sh".into(), "-c".into(), line])?,
-            Link::Ssh(master) => {
-                self.round_trips.fetch_add(1, Ordering::Relaxed);
-                master.spawn(&line).await.context("could not open another channel")?
-            }
+        let Some(who) = who else {
+            return match &link {
+                Link::Local => Process::local(argv, persistent),
+                Link::Ssh(_) => link.spawn(&format!("exec {}", quote_all(argv)), persistent).await,
+            };
         };
-        match (who, password) {
-            (Some(who), Some(password)) => ask(process, who, password.expose(), &nonce).await,
-            _ => Ok(process),
+        let nonce = nonce();
+        let line = privilege::command_line(who, argv, &nonce).map_err(anyhow::Error::msg)?;
+        let process = link.spawn(&line, persistent).await?;
+        match &who.password {
+            Some(password) => privilege::ask(process, who, password.expose(), &nonce).await,
+            None => Ok(process),
         }
+    }
+
+    /// Starts a shell; returns it, and whether it brought the batch along.
+    async fn shell(&self, who: Option<&Become>, batch: &[Entry]) -> anyhow::Result<(Shell, Option<i32>, bool)> {
+        let opening_nonce = nonce();
+        // As another user it would fill the log of that: `sudo` writes each argument list there.
+        let wanted = who.is_none() && !self.is_local();
+        let opening = if wanted { shell::opening(batch, &opening_nonce) } else { None };
+        let mut argv = vec!["sh".to_owned()];
+        if let Some(text) = &opening {
+            self.bytes_up.fetch_add(text.len() as u64, Ordering::Relaxed);
+            argv.extend(["-c".to_owned(), text.clone()]);
+        }
+        let process = self.start(who, &argv, true).await?;
+        let group = process.group();
+        let shell = Shell::new(process, opening.is_some().then_some(&*opening_nonce), &nonce())?;
+        Ok((shell, group, opening.is_some()))
     }
 
     async fn batch(
@@ -192,32 +197,41 @@ impl Inner {
     ) -> Result<(), Lost> {
         let slot =
             Arc::clone(self.shells.lock().unwrap_or_else(PoisonError::into_inner).entry(who.clone()).or_default());
-        let mut slot = slot.lock().await;
-        if slot.is_none() {
-            let process = self.start(who.as_ref(), &["sh".to_owned()]).await.map_err(|error| match &who {
-                Some(_) => Lost::Become(format!("{error:#}")),
-                None => Lost::Disconnected(format!("{error:#}")),
-            })?;
-            let shell = Shell::new(process, &nonce()).map_err(|error| Lost::Disconnected(error.to_string()))?;
-            // Opening a channel is told apart from the batch that follows at once.
-            self.round_trips.fetch_sub(u64::from(!self.is_local()), Ordering::Relaxed);
-            *slot = Some(shell);
+        let mut place = slot.shell.lock().await;
+        let mut travels = false;
+        if place.is_none() {
+            let (shell, group, brought) = match self.shell(who.as_ref(), batch).await {
+                Ok(started) => started,
+                Err(error) if who.is_some() && self.alive().await => return Err(Lost::Become(format!("{error:#}"))),
+                Err(error) => return Err(Lost::Disconnected(format!("{error:#}"))),
+            };
+            slot.group.store(group.unwrap_or(0), Ordering::Relaxed);
+            travels = brought;
+            *place = Some(shell);
         }
-        let Some(shell) = slot.as_mut() else { return Ok(()) };
-        let fresh = shell.uploaded.is_empty();
-        let result = self.converse(who.as_ref(), shell, batch, send).await;
-        if let Err(lost) = result {
-            *slot = None;
-            return Err(match (lost, who) {
-                // A shell that never said a word: the other user could not be had.
-                (Lost::Disconnected(text), Some(who)) if fresh && self.answers().await => {
-                    Lost::Become(privilege::explain(&who, &text))
-                }
-                (Lost::Disconnected(text), _) if text.is_empty() => Lost::Disconnected("the host closed it".into()),
-                (lost, _) => lost,
-            });
+        let Some(shell) = place.as_mut() else { return Ok(()) };
+        let result = self.converse(who.as_ref(), shell, batch, travels, send).await;
+        let Err(lost) = result else { return Ok(()) };
+        let spoke = shell.pid.is_some();
+        *place = None;
+        let Lost::Disconnected(text) = lost else { return Err(lost) };
+        let alive = self.alive().await;
+        Err(match who {
+            // A shell that never said a word: the other user could not be had.
+            Some(who) if !spoke && alive => Lost::Become(privilege::explain(&who, &text)),
+            _ => Lost::Disconnected(self.why(text, alive).await),
+        })
+    }
+
+    /// Why a connection was lost, in words.
+    async fn why(&self, text: String, alive: bool) -> String {
+        let words = if alive { None } else { self.link.read().await.last_words() };
+        match words {
+            Some(words) => words,
+            None if !text.is_empty() => text,
+            None if alive => "the shell on the host was ended".into(),
+            None => "the host closed it".into(),
         }
-        Ok(())
     }
 
     fn is_local(&self) -> bool {
@@ -225,11 +239,9 @@ impl Inner {
     }
 
     /// Whether the login itself still stands.
-    async fn answers(&self) -> bool {
-        match &*self.link.read().await {
-            Link::Local => true,
-            Link::Ssh(master) => master.alive().await,
-        }
+    async fn alive(&self) -> bool {
+        let link = self.link.read().await.clone();
+        link.alive().await
     }
 
     async fn converse(
@@ -237,28 +249,37 @@ impl Inner {
         who: Option<&Become>,
         shell: &mut Shell,
         batch: &[Entry],
+        travels: bool,
         send: &UnboundedSender<Result<EntryReply, Lost>>,
     ) -> Result<(), Lost> {
-        let uploads = self.uploads(who, shell, batch).await?;
-        let bytes = shell.write(batch, &uploads).await?;
-        self.bytes_up.fetch_add(bytes, Ordering::Relaxed);
+        let mut in_band = vec![];
+        if !travels {
+            let uploads = self.uploads(who, shell, batch, &mut in_band).await;
+            let bytes = shell.write(batch, &uploads)?;
+            self.bytes_up.fetch_add(bytes, Ordering::Relaxed);
+        }
         self.round_trips.fetch_add(1, Ordering::Relaxed);
         for entry in batch {
             let mut reply = EntryReply::default();
             let stopped = match self.entry(who, shell, entry, &mut reply).await? {
-                Ran::Stopped => return Ok(()),
+                Ran::Stopped(end) => {
+                    shell.forget(end.status, &in_band);
+                    return Ok(());
+                }
                 Ran::Ended { stops } => stops,
             };
-            if send.send(Ok(reply)).is_err() {
-                break;
-            }
-            if stopped {
+            if send.send(Ok(reply)).is_err() || stopped {
                 break;
             }
         }
         // To the mark of the batch's end, so that the next batch starts clean.
-        while shell.next().await?.0 != b'z' {}
-        Ok(())
+        loop {
+            let (kind, reply) = shell.next().await?;
+            if kind == b'z' {
+                shell.forget(reply.status, &in_band);
+                return Ok(());
+            }
+        }
     }
 
     async fn entry(
@@ -272,7 +293,7 @@ impl Inner {
         if entry.check.is_some() {
             let (kind, reply) = self.limited(who, shell, entry.timeout).await?;
             if kind == b'z' {
-                return Ok(Ran::Stopped);
+                return Ok(Ran::Stopped(reply));
             }
             let status = reply.status;
             out.check = Some(reply);
@@ -286,7 +307,7 @@ impl Inner {
         }
         let (kind, reply) = self.limited(who, shell, entry.timeout).await?;
         if kind == b'z' {
-            return Ok(Ran::Stopped);
+            return Ok(Ran::Stopped(reply));
         }
         let stops = reply.status == ASK || (reply.status != 0 && !failed);
         out.apply = Some(reply);
@@ -298,24 +319,24 @@ impl Inner {
         who: Option<&Become>,
         shell: &mut Shell,
         limit: Option<Duration>,
-    ) -> Result<(u8, super::script::Reply), Lost> {
+    ) -> Result<(u8, Reply), Lost> {
         let Some(limit) = limit else { return shell.next().await };
         if let Ok(reply) = tokio::time::timeout(limit, shell.next()).await {
             return reply;
         }
         if let Some(pid) = shell.pid {
-            self.kill(who, pid).await;
+            self.kill(who, pid, &shell.directory).await;
         }
         Err(Lost::TimedOut(limit))
     }
 
-    /// Kills what runs in a shell, and the shell: its whole process group.
-    async fn kill(&self, who: Option<&Become>, pid: i32) {
+    /// Kills what runs in a shell, and the shell: its whole process group. Its files can't be removed by itself then.
+    async fn kill(&self, who: Option<&Become>, pid: i32, directory: &str) {
         let script = format!(
-            "g=$(cut -d' ' -f5 /proc/{pid}/stat 2>/dev/null); [ -n \"$g\" ] || g={pid}; \
-             kill -KILL -$g 2>/dev/null || kill -KILL {pid} 2>/dev/null; true"
+            "read -r s </proc/{pid}/stat && set -- ${{s##*) }} && kill -KILL \"-$3\" 2>/dev/null || \
+             kill -KILL {pid} 2>/dev/null; rm -rf {directory}"
         );
-        if let Ok(process) = self.start(who, &["sh".into(), "-c".into(), script]).await
+        if let Ok(process) = self.start(who, &["sh".into(), "-c".into(), script], false).await
             && let Ok((input, mut output, _, _child)) = process.split()
         {
             drop(input);
@@ -324,103 +345,51 @@ impl Inner {
         }
     }
 
-    /// Puts files where scripts expect them; returns text to run in front of the batch for those that travel with it.
-    async fn uploads(&self, who: Option<&Become>, shell: &mut Shell, batch: &[Entry]) -> Result<String, Lost> {
-        let scripts = batch.iter().flat_map(|entry| entry.check.iter().chain(&entry.apply));
-        let mut missing: Vec<&Upload> = vec![];
-        for upload in scripts.flat_map(|script| &script.uploads) {
-            if shell.uploaded.insert(upload.sha256.clone()) {
-                missing.push(upload);
-            }
-        }
+    /// Puts files where scripts expect them; returns text to run in front of the batch, and the names of those that travel with it.
+    async fn uploads(
+        &self,
+        who: Option<&Become>,
+        shell: &mut Shell,
+        batch: &[Entry],
+        in_band: &mut Vec<String>,
+    ) -> String {
         let mut text = String::new();
-        if missing.is_empty() {
-            return Ok(text);
-        }
-        text.push_str("[ -d \"$crud_dir\" ] || mkdir -m 700 \"$crud_dir\"\n");
-        for upload in missing {
-            if upload.bytes.len() > IN_BAND && self.upload_apart(who, &shell.directory, upload).await.is_ok() {
+        for upload in batch.iter().flat_map(shell::scripts).flat_map(|script| &script.uploads) {
+            if !shell.uploaded.insert(upload.sha256.clone()) {
                 continue;
             }
-            let base64 = STANDARD.encode(&upload.bytes);
-            let name = &upload.sha256;
-            text.push_str(&format!("base64 -d >\"$crud_dir/{name}\" <<'{name}'\n"));
-            for line in base64.as_bytes().chunks(8190) {
-                text.push_str(std::str::from_utf8(line).unwrap_or_default());
-                text.push('\n');
+            if upload.bytes.len() > upload::IN_BAND {
+                match self.upload_apart(who, &shell.directory, upload).await {
+                    Ok(()) => continue,
+                    Err(Unstored::Refused(reason)) => {
+                        shell.uploaded.remove(&upload.sha256);
+                        text.push_str(&upload::note(&reason));
+                        continue;
+                    }
+                    // Without a channel for it, it travels with the batch.
+                    Err(Unstored::Channel) => {}
+                }
             }
-            text.push_str(&format!("{name}\n"));
+            text.push_str(&upload::in_band(upload));
+            in_band.push(upload.sha256.clone());
         }
-        Ok(text)
+        text
     }
 
-    /// Writes a file over a channel of its own, and has its size (and hash, where the host can) compared.
-    async fn upload_apart(&self, who: Option<&Become>, directory: &str, upload: &Upload) -> anyhow::Result<()> {
-        let script = format!(
-            "umask 077; d={directory}; [ -d $d ] || mkdir -m 700 $d || exit 1; f=$d/{name}; cat >$f.part || exit 1; \
-             [ \"$(wc -c <$f.part | tr -d ' ')\" = {size} ] || exit 1; \
-             if command -v sha256sum >/dev/null 2>&1; then echo {name}' '$f.part | sha256sum -c >/dev/null 2>&1 || exit 1; fi; \
-             mv $f.part $f && echo stored",
-            name = upload.sha256,
-            size = upload.bytes.len(),
-        );
-        let process = self.start(who, &["sh".into(), "-c".into(), script]).await?;
-        let (mut input, mut output, _errors, _child) = process.split()?;
-        input.write_all(&upload.bytes).await?;
-        input.shutdown().await?;
-        drop(input);
+    /// Writes a file over a channel of its own.
+    async fn upload_apart(&self, who: Option<&Become>, directory: &str, upload: &Upload) -> Result<(), Unstored> {
+        self.round_trips.fetch_add(u64::from(!self.is_local()), Ordering::Relaxed);
+        let argv = ["sh".into(), "-c".into(), upload::receiver(directory, upload)];
+        let process =
+            self.start(who, &argv, false).await.map_err(|_| Unstored::Channel)?;
         self.bytes_up.fetch_add(upload.bytes.len() as u64, Ordering::Relaxed);
-        let mut answer = String::new();
-        output.read_to_string(&mut answer).await?;
-        anyhow::ensure!(answer.trim() == "stored", "the host did not store the upload");
-        Ok(())
+        upload::send(process, upload).await
     }
 }
 
 enum Ran {
-    /// The batch had been stopped before.
-    Stopped,
+    /// The batch had been stopped before; this is its end.
+    Stopped(Reply),
     /// The entry was run.
     Ended { stops: bool },
-}
-
-/// Waits for the prompt or for the program, whichever comes, and answers the prompt once.
-async fn ask(process: Process, who: &Become, password: &str, nonce: &str) -> anyhow::Result<Process> {
-    let (mut stdin, mut stdout, mut stderr, child) = process.split()?;
-    let mut said = vec![];
-    let mut complained = String::new();
-    let mut answered = false;
-    let mut listening = true;
-    let (mut a, mut b) = ([0u8; 1], [0u8; 1]);
-    loop {
-        tokio::select! {
-            n = stdout.read(&mut a) => {
-                if n.unwrap_or(0) == 0 {
-                    let mut rest = String::new();
-                    let _ = tokio::time::timeout(Duration::from_secs(1), stderr.read_to_string(&mut rest)).await;
-                    bail!(privilege::explain(who, &format!("{complained}{rest}")));
-                }
-                said.push(a[0]);
-                if said.ends_with(format!("{nonce}\n").as_bytes()) {
-                    break;
-                }
-            }
-            n = stderr.read(&mut b), if listening => {
-                if n.unwrap_or(0) == 0 {
-                    listening = false;
-                    continue;
-                }
-                complained.push(char::from(b[0]));
-                if complained.ends_with(nonce) {
-                    if answered {
-                        bail!(privilege::explain(who, "incorrect password"));
-                    }
-                    answered = true;
-                    stdin.write_all(format!("{password}\n").as_bytes()).await?;
-                    stdin.flush().await?;
-                }
-            }
-        }
-    }
-    Ok(Process::join(stdin, stdout, stderr, child))
 }

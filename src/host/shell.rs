@@ -10,6 +10,7 @@ use super::frame::{self, Frame, Piece};
 use super::process::{Child, Input, Process};
 use super::script::{Reply, Script, ShellFunction, quote};
 use super::target::Lost;
+use super::upload;
 
 /// What a batch's entry is passed over by itself, on the host.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -48,7 +49,7 @@ pub struct EntryReply {
 
 /// A running shell.
 pub(super) struct Shell {
-    stdin: Input,
+    stdin: mpsc::UnboundedSender<String>,
     stdout: mpsc::UnboundedReceiver<Piece>,
     stderr: mpsc::UnboundedReceiver<Piece>,
     _child: Child,
@@ -64,7 +65,7 @@ pub(super) struct Shell {
 
 /// The shell's own functions. `crud_e FLAGS CHECK APPLY` runs an entry; `crud_m` marks an end in both streams.
 /// What users write is evaluated in a subshell, so that neither `exit` nor a syntax error ends the shell, and never reads its stdin.
-const PRELUDE: &str = r#"crud_m() { printf '\n%s %s\n' "$crud_n" "$1"; printf '\n%s z0\n' "$crud_n" >&2; }
+const PRELUDE: &str = r#"crud_m() { printf '\n%s %s\n' "$crud_n" "$1"; printf '\n%s %s\n' "$crud_n" "$1" >&2; }
 crud_r() { crud_t=$1; set --; eval "$crud_t"; }
 crud_e() {
 [ "$crud_g" = 1 ] || return 0
@@ -90,18 +91,39 @@ esac
 }
 "#;
 
+/// A batch whose one script is constant, as a program for `sh -c` that goes on as the persistent shell: it travels with the request
+/// to start the shell, which saves a round trip (a server gives a new channel no window before that). Its nonce is for it alone,
+/// since argument lists can be read by others.
+pub(super) fn opening(batch: &[Entry], nonce: &str) -> Option<String> {
+    let [Entry { check, apply, environment, .. }] = batch else { return None };
+    let (kind, script) = match (check, apply) {
+        (Some(script), None) => ('c', script),
+        (None, Some(script)) => ('a', script),
+        _ => return None,
+    };
+    let constant = script.constant && script.uploads.is_empty() && script.secrets.is_empty();
+    if !constant || !script.functions.is_empty() || !environment.is_empty() {
+        return None;
+    }
+    Some(format!(
+        "m() {{ printf '\\n{nonce} %s\\n' $1; printf '\\n{nonce} %s\\n' $1 >&2; }}; (eval {}) </dev/null; m {kind}$?; m z0; exec sh",
+        quote(&script.text)
+    ))
+}
+
 impl Shell {
-    /// Takes over a `sh` that was just started.
-    pub(super) fn new(process: Process, nonce: &str) -> anyhow::Result<Self> {
-        let (stdin, stdout, stderr, child) = process.split()?;
+    /// Takes over a `sh` that was just started, as [`opening`] with the first nonce where it was.
+    pub(super) fn new(process: Process, opening: Option<&str>, nonce: &str) -> anyhow::Result<Self> {
+        let (input, stdout, stderr, child) = process.split()?;
         let directory = format!("/tmp/crudctl-{nonce}");
         let greeting = format!(
-            "crud_n={nonce}; crud_dir={directory}; trap 'rm -rf \"$crud_dir\"' EXIT; trap 'exit 129' HUP TERM\n{PRELUDE}crud_m \"p$$\"\n"
+            "crud_n={nonce}; crud_dir={directory}; trap '[ ! -d \"$crud_dir\" ] || rm -rf \"$crud_dir\"' EXIT; \
+             trap 'exit 129' HUP TERM PIPE\n{PRELUDE}crud_m \"p$$\"\n"
         );
         Ok(Self {
-            stdin,
-            stdout: frame::read(stdout, nonce),
-            stderr: frame::read(stderr, nonce),
+            stdin: writer(input),
+            stdout: frame::read(stdout, opening, nonce),
+            stderr: frame::read(stderr, opening, nonce),
             _child: child,
             directory,
             uploaded: HashSet::new(),
@@ -111,15 +133,17 @@ impl Shell {
         })
     }
 
-    /// Writes a batch; returns the bytes that it took.
-    pub(super) async fn write(&mut self, batch: &[Entry], uploads: &str) -> Result<u64, Lost> {
+    /// Writes a batch; returns the bytes that it takes. They are written in the background: a script that runs long keeps the
+    /// shell from reading on, and its reply and its time are not to wait for that.
+    pub(super) fn write(&mut self, batch: &[Entry], uploads: &str) -> Result<u64, Lost> {
         let mut text = self.greeting.take().unwrap_or_default();
+        if batch.iter().flat_map(scripts).any(|script| !script.uploads.is_empty()) && self.functions.insert("crud_u") {
+            text.push_str(upload::PRELUDE);
+        }
         text.push_str(uploads);
-        for entry in batch {
-            for script in entry.check.iter().chain(&entry.apply) {
-                for function in &script.functions {
-                    self.define(function, &mut text);
-                }
+        for script in batch.iter().flat_map(scripts) {
+            for function in &script.functions {
+                self.define(function, &mut text);
             }
         }
         text.push_str("crud_g=1\n");
@@ -137,11 +161,10 @@ impl Shell {
             }
             text.push('\n');
         }
-        text.push_str("crud_m z0\n");
-        let lost = |error: std::io::Error| Lost::Disconnected(error.to_string());
-        self.stdin.write_all(text.as_bytes()).await.map_err(lost)?;
-        self.stdin.flush().await.map_err(lost)?;
-        Ok(text.len() as u64)
+        text.push_str(if uploads.is_empty() { "crud_m z0\n" } else { "crud_m z${crud_q:-0}; crud_q=\n" });
+        let length = text.len() as u64;
+        self.stdin.send(text).map_err(|_| Lost::Disconnected(String::new()))?;
+        Ok(length)
     }
 
     fn define(&mut self, function: &'static ShellFunction, text: &mut String) {
@@ -156,11 +179,34 @@ impl Shell {
         }
     }
 
-    /// Ends the shell: it removes its files.
-    pub(super) async fn close(self) {
-        let Self { stdin, mut stdout, _child, .. } = self;
-        drop(stdin);
-        let ended = async { while stdout.recv().await.is_some() {} };
+    /// Takes note of a batch's end: uploads that came with it and could not be stored are to be sent again.
+    pub(super) fn forget(&mut self, status: i32, in_band: &[String]) {
+        if status != 0 {
+            for name in in_band {
+                self.uploaded.remove(name);
+            }
+        }
+    }
+
+    /// Ends the shell. It removes its files by itself when its stdin ends; where there are some, or where it would be left running,
+    /// that is waited for.
+    pub(super) async fn close(mut self, local: bool) {
+        if self.uploaded.is_empty() && !local {
+            return;
+        }
+        if self.greeting.is_none() {
+            let _ = self.stdin.send("[ ! -d \"$crud_dir\" ] || rm -rf \"$crud_dir\"; trap - EXIT; crud_m q0; exit 0\n".into());
+        }
+        let Self { stdin, stdout, .. } = &mut self;
+        // The stream itself can be held open by a child that a script left behind.
+        let ended = async {
+            while let Some(Piece::Frame(frame)) = stdout.recv().await {
+                if frame.kind == b'q' {
+                    break;
+                }
+            }
+        };
+        *stdin = mpsc::unbounded_channel().0;
         let _ = tokio::time::timeout(Duration::from_secs(2), ended).await;
     }
 
@@ -208,6 +254,25 @@ impl Shell {
     }
 }
 
+/// Writes what it is sent, in a task of its own; closes the input when the sender is gone. An input that breaks shows at the
+/// outputs, which end as well.
+fn writer(mut input: Input) -> mpsc::UnboundedSender<String> {
+    let (send, mut receive) = mpsc::unbounded_channel::<String>();
+    tokio::spawn(async move {
+        while let Some(text) = receive.recv().await {
+            if input.write_all(text.as_bytes()).await.is_err() || input.flush().await.is_err() {
+                break;
+            }
+        }
+    });
+    send
+}
+
+/// The scripts of an entry.
+pub(super) fn scripts(entry: &Entry) -> impl Iterator<Item = &Script> {
+    entry.check.iter().chain(&entry.apply)
+}
+
 fn flags(go_on: GoOn) -> String {
     let mut flags = String::from("-");
     for (set, letter) in [(go_on.drift, 'd'), (go_on.ask, 'a'), (go_on.failed, 'f')] {
@@ -220,8 +285,12 @@ fn flags(go_on: GoOn) -> String {
 
 /// A script's text behind its environment and secrets.
 fn body(script: &Script, environment: &[(String, String)]) -> String {
-    let mut text = String::new();
-    for (name, value) in environment.iter().filter(|(name, _)| is_name(name)) {
+    let mut text = upload::guard(script);
+    for (name, value) in environment {
+        if !is_name(name) {
+            let reason = format!("the environment variable `{name}` can't be set: a shell only exports names of letters, digits and `_`");
+            return format!("printf '%s\\n' {} >&2; exit 2\n", quote(&reason));
+        }
         text.push_str(&format!("export {name}={}\n", quote(value)));
     }
     for (name, value) in script.secrets.iter().filter(|(name, _)| is_name(name)) {

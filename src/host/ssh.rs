@@ -19,20 +19,41 @@ pub(super) struct Master {
     session: Arc<openssh::Session>,
     socket: PathBuf,
     host: String,
+    /// Length of its log when the login was done.
+    said: usize,
     folder: TempDir,
 }
+
+/// How often a server that turns logins away is asked again.
+const BUSY_TRIES: usize = 6;
 
 /// The variable in which the askpass helper finds the password: only in the environment of the `ssh` that asks.
 const PASSWORD: &str = "CRUDCTL_SSH_PASSWORD";
 
 impl Master {
-    /// Logs in.
+    /// Logs in. A server that has too many logins under way (sshd's MaxStartups) is asked again.
     pub(super) async fn connect(target: &SshTarget) -> Result<Self, ConnectError> {
+        let mut wait = Duration::from_millis(200);
+        for _ in 0..BUSY_TRIES {
+            match Self::login(target).await {
+                Err(error) if is_busy(&error.reason) => {
+                    // Not all that were turned away at once come back at once.
+                    let spread = u64::from(uuid::Uuid::new_v4().as_bytes()[0]);
+                    tokio::time::sleep(wait + Duration::from_millis(spread)).await;
+                    wait *= 2;
+                }
+                other => return other,
+            }
+        }
+        Self::login(target).await
+    }
+
+    async fn login(target: &SshTarget) -> Result<Self, ConnectError> {
         let internal = |error: std::io::Error| ConnectError {
             reason: format!("could not prepare the connection: {error}"),
             hint: None,
         };
-        let folder = tempfile::Builder::new().prefix("crudctl-").tempdir().map_err(internal)?;
+        let folder = folder().map_err(internal)?;
         let socket = folder.path().join("ctl");
         let log = folder.path().join("log");
         let mut command = command(target, &socket, &log);
@@ -54,12 +75,19 @@ impl Master {
                 return Err(explain(&format!("Connection timed out after {} s", limit.as_secs()), target));
             }
         };
+        let text = std::fs::read_to_string(&log).unwrap_or_default();
         if !status.success() {
-            let text = std::fs::read_to_string(&log).unwrap_or_default();
             return Err(explain(&text, target));
         }
-        let session = openssh::Session::resume_mux(socket.clone().into_boxed_path(), Some(log.into_boxed_path()));
-        Ok(Self { session: Arc::new(session), socket, host: target.host.clone(), folder })
+        let session = openssh::Session::resume_mux(socket.clone().into_boxed_path(), None);
+        Ok(Self { session: Arc::new(session), socket, host: target.host.clone(), said: text.len(), folder })
+    }
+
+    /// What ssh said since the login: why the connection ended.
+    pub(super) fn last_words(&self) -> Option<String> {
+        let text = std::fs::read_to_string(self.folder.path().join("log")).ok()?;
+        let line = text.get(self.said..)?.lines().map(str::trim).rfind(|line| !line.is_empty())?;
+        Some(line.to_owned())
     }
 
     /// Starts a command line on the host.
@@ -118,28 +146,34 @@ fn exit(socket: &Path, host: &str) -> Command {
     command
 }
 
+/// A folder of ours alone. The control socket's path (with 17 bytes that ssh adds for a moment) has to fit into 104.
+fn folder() -> std::io::Result<TempDir> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix("crudctl-");
+    if std::env::temp_dir().as_os_str().len() > 60 { builder.tempdir_in("/tmp") } else { builder.tempdir() }
+}
+
+/// The command line. ssh takes the first value that it sees of an option: what has to be comes first, then the user's, then defaults.
 fn command(target: &SshTarget, socket: &Path, log: &Path) -> Command {
     let mut command = Command::new("ssh");
-    command.arg("-S").arg(socket).arg("-E").arg(log).args(["-M", "-N", "-f", "-a", "-x", "-T"]);
+    // A master that nobody closes ends by itself.
+    command.args(["-o", "ControlPersist=30", "-o", "ClearAllForwardings=yes", "-o", "RemoteCommand=none"]);
+    command.args(&target.common_args);
     let mut option = |text: String| {
         command.arg("-o").arg(text);
     };
-    // A master that nobody closes ends by itself.
-    option("ControlPersist=60".into());
     option(format!("ConnectTimeout={}", target.connect_timeout.as_secs().max(1)));
     option("ServerAliveInterval=5".into());
     option("ServerAliveCountMax=3".into());
-    option("ClearAllForwardings=yes".into());
-    option("LogLevel=ERROR".into());
+    option("LogLevel=INFO".into());
+    if !target.host_key_checking {
+        option("StrictHostKeyChecking=no".into());
+    }
     if target.password.is_some() {
         option("NumberOfPasswordPrompts=1".into());
         option("PreferredAuthentications=publickey,keyboard-interactive,password".into());
-        option(format!("StrictHostKeyChecking={}", if target.host_key_checking { "yes" } else { "no" }));
     } else {
         option("BatchMode=yes".into());
-        if !target.host_key_checking {
-            option("StrictHostKeyChecking=no".into());
-        }
     }
     if let Some(key) = &target.private_key {
         command.arg("-i").arg(key).args(["-o", "IdentitiesOnly=yes"]);
@@ -150,16 +184,24 @@ fn command(target: &SshTarget, socket: &Path, log: &Path) -> Command {
     if let Some(user) = &target.user {
         command.arg("-l").arg(user);
     }
-    command.args(&target.common_args).arg("--").arg(&target.host);
+    command.arg("-S").arg(socket).arg("-E").arg(log).args(["-M", "-N", "-f", "-x", "-T", "--"]).arg(&target.host);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
     // Ctrl-C at the terminal is for crudctl to handle, not for the master.
     command.process_group(0);
     command
 }
 
+/// Whether a server turned a login away before it began, as one does that has too many under way.
+fn is_busy(reason: &str) -> bool {
+    ["kex_exchange_identification", "Exceeded MaxStartups", "Connection closed by remote host", "ssh_exchange_identification"]
+        .iter()
+        .any(|text| reason.contains(text))
+}
+
+/// The helper answers prompts for passwords, and never whether an unknown host is to be trusted.
 fn write_helper(path: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
-    std::fs::write(path, format!("#!/bin/sh\nprintf '%s\\n' \"${PASSWORD}\"\n"))?;
+    std::fs::write(path, format!("#!/bin/sh\ncase $1 in *yes/no*|*passphrase*) exit 1 ;; esac\nprintf '%s\\n' \"${PASSWORD}\"\n"))?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))
 }
 

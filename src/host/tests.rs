@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+mod shells;
+
 use super::script::Script;
 use super::{Become, Entry, EntryReply, GoOn, Lost, Session, Target, Transport};
 
