@@ -144,23 +144,25 @@ async fn a_converged_play_takes_few_round_trips() {
     output(&session, None, "true").await;
     let first = machine.stat();
     let mut list = vec![login, first];
-    for _ in 0..3 { output(&session, None, "true").await; list.push(machine.stat()); }
+    for _ in 0..3 {
+        output(&session, None, "true").await;
+        list.push(machine.stat());
+    }
     let facts_entry = Entry { check: Some(facts::script(&[])), ..Entry::default() };
     let began = Instant::now();
     run(&session, None, vec![facts_entry]).await;
     let facts_time = began.elapsed();
     list.push(machine.stat());
     let checks: Vec<Entry> = (0..50)
-        .map(|n| Entry {
-            check: Some(Script::new(format!("[ -e /etc/passwd ] || exit 10 # {n}"))),
-            ..Entry::default()
-        })
+        .map(|n| Entry { check: Some(Script::new(format!("[ -e /etc/passwd ] || exit 10 # {n}"))), ..Entry::default() })
         .collect();
     let replies = run(&session, None, checks).await;
     assert_eq!(replies.len(), 50);
     list.push(machine.stat());
     session.close().await;
     list.push(machine.stat());
-    for l in list { eprintln!("{l}"); }
+    for l in list {
+        eprintln!("{l}");
+    }
     eprintln!("facts {facts_time:?}");
 }

@@ -380,8 +380,7 @@ impl Inner {
     async fn upload_apart(&self, who: Option<&Become>, directory: &str, upload: &Upload) -> Result<(), Unstored> {
         self.round_trips.fetch_add(u64::from(!self.is_local()), Ordering::Relaxed);
         let argv = ["sh".into(), "-c".into(), upload::receiver(directory, upload)];
-        let process =
-            self.start(who, &argv, false).await.map_err(|_| Unstored::Channel)?;
+        let process = self.start(who, &argv, false).await.map_err(|_| Unstored::Channel)?;
         self.bytes_up.fetch_add(upload.bytes.len() as u64, Ordering::Relaxed);
         upload::send(process, upload).await
     }

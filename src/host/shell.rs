@@ -195,7 +195,9 @@ impl Shell {
             return;
         }
         if self.greeting.is_none() {
-            let _ = self.stdin.send("[ ! -d \"$crud_dir\" ] || rm -rf \"$crud_dir\"; trap - EXIT; crud_m q0; exit 0\n".into());
+            let _ = self
+                .stdin
+                .send("[ ! -d \"$crud_dir\" ] || rm -rf \"$crud_dir\"; trap - EXIT; crud_m q0; exit 0\n".into());
         }
         let Self { stdin, stdout, .. } = &mut self;
         // The stream itself can be held open by a child that a script left behind.
@@ -288,7 +290,9 @@ fn body(script: &Script, environment: &[(String, String)]) -> String {
     let mut text = upload::guard(script);
     for (name, value) in environment {
         if !is_name(name) {
-            let reason = format!("the environment variable `{name}` can't be set: a shell only exports names of letters, digits and `_`");
+            let reason = format!(
+                "the environment variable `{name}` can't be set: a shell only exports names of letters, digits and `_`"
+            );
             return format!("printf '%s\\n' {} >&2; exit 2\n", quote(&reason));
         }
         text.push_str(&format!("export {name}={}\n", quote(value)));

@@ -193,15 +193,23 @@ fn command(target: &SshTarget, socket: &Path, log: &Path) -> Command {
 
 /// Whether a server turned a login away before it began, as one does that has too many under way.
 fn is_busy(reason: &str) -> bool {
-    ["kex_exchange_identification", "Exceeded MaxStartups", "Connection closed by remote host", "ssh_exchange_identification"]
-        .iter()
-        .any(|text| reason.contains(text))
+    [
+        "kex_exchange_identification",
+        "Exceeded MaxStartups",
+        "Connection closed by remote host",
+        "ssh_exchange_identification",
+    ]
+    .iter()
+    .any(|text| reason.contains(text))
 }
 
 /// The helper answers prompts for passwords, and never whether an unknown host is to be trusted.
 fn write_helper(path: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
-    std::fs::write(path, format!("#!/bin/sh\ncase $1 in *yes/no*|*passphrase*) exit 1 ;; esac\nprintf '%s\\n' \"${PASSWORD}\"\n"))?;
+    std::fs::write(
+        path,
+        format!("#!/bin/sh\ncase $1 in *yes/no*|*passphrase*) exit 1 ;; esac\nprintf '%s\\n' \"${PASSWORD}\"\n"),
+    )?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))
 }
 

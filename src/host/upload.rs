@@ -62,8 +62,7 @@ pub(super) enum Unstored {
 /// Sends an upload to a started [`receiver`].
 pub(super) async fn send(process: Process, upload: &Upload) -> Result<(), Unstored> {
     let channel = |_: std::io::Error| Unstored::Channel;
-    let (mut input, mut output, mut errors, _child) =
-        process.split().map_err(|_| Unstored::Channel)?;
+    let (mut input, mut output, mut errors, _child) = process.split().map_err(|_| Unstored::Channel)?;
     let give = async {
         // A receiver that gave up closes its stdin: what it says tells more than the broken pipe.
         let _ = input.write_all(&upload.bytes).await;
@@ -71,8 +70,7 @@ pub(super) async fn send(process: Process, upload: &Upload) -> Result<(), Unstor
         drop(input);
     };
     let (mut answer, mut said) = (String::new(), vec![]);
-    let (read, complained, ()) =
-        tokio::join!(output.read_to_string(&mut answer), errors.read_to_end(&mut said), give);
+    let (read, complained, ()) = tokio::join!(output.read_to_string(&mut answer), errors.read_to_end(&mut said), give);
     read.map_err(channel)?;
     complained.map_err(channel)?;
     if answer.trim_end().ends_with("stored") {

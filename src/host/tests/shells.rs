@@ -65,7 +65,17 @@ async fn guards_and_syntax_errors() {
         ] {
             assert_eq!(short(&run(&shell, &batch, "").await), expected, "{shell:?}");
         }
-        for broken in ["if then fi (", "echo '", "echo \"$(", "case x in", "}", "done", "return 3", ". /nonexistent", "exec /nonexistent"] {
+        for broken in [
+            "if then fi (",
+            "echo '",
+            "echo \"$(",
+            "case x in",
+            "}",
+            "done",
+            "return 3",
+            ". /nonexistent",
+            "exec /nonexistent",
+        ] {
             let replies = run(&shell, &[act(broken), act("echo on")], "").await;
             assert_eq!(replies.len(), 2, "{shell:?} {broken}: {}", short(&replies));
             assert_eq!(replies[1].1.out(), "on\n", "{shell:?} {broken}");

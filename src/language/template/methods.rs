@@ -1,0 +1,798 @@
+//! Python's methods of strings, lists and mappings, and the functions of Ansible's templates.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use indexmap::IndexMap;
+use serde_json::{Map, Value};
+
+use super::call;
+use super::eval::{Args, Fault, Interp, Result, key_text};
+use super::value::{V, equal, float, number, repr, str_of, truthy, type_name};
+
+/// Functions that every template can call.
+pub(super) const FUNCTIONS: &[&str] = &[
+    "lookup",
+    "query",
+    "q",
+    "now",
+    "range",
+    "dict",
+    "list",
+    "namespace",
+    "undef",
+    "super",
+    "cycler",
+    "joiner",
+    "lipsum",
+];
+
+const TEXT: &[&str] = &[
+    "capitalize",
+    "casefold",
+    "center",
+    "count",
+    "endswith",
+    "expandtabs",
+    "find",
+    "format",
+    "index",
+    "isalnum",
+    "isalpha",
+    "isascii",
+    "isdecimal",
+    "isdigit",
+    "islower",
+    "isnumeric",
+    "isspace",
+    "istitle",
+    "isupper",
+    "join",
+    "ljust",
+    "lower",
+    "lstrip",
+    "partition",
+    "removeprefix",
+    "removesuffix",
+    "replace",
+    "rfind",
+    "rindex",
+    "rjust",
+    "rpartition",
+    "rsplit",
+    "rstrip",
+    "split",
+    "splitlines",
+    "startswith",
+    "strip",
+    "swapcase",
+    "title",
+    "upper",
+    "zfill",
+    "encode",
+    "decode",
+];
+const MAPPING: &[&str] = &["copy", "get", "items", "keys", "values", "pop", "update", "setdefault"];
+const LIST: &[&str] = &["append", "copy", "count", "extend", "index", "insert", "pop", "remove", "reverse", "sort"];
+
+/// Whether a value has a method of this name.
+pub(super) fn exists(value: &V, name: &str) -> bool {
+    match value {
+        V::Json(Value::String(_)) => TEXT.contains(&name),
+        V::Json(Value::Object(_)) | V::Scope(_) | V::Scopes(_) => MAPPING.contains(&name),
+        V::Json(Value::Array(_)) => LIST.contains(&name),
+        V::Lazy(node, _) => {
+            if node.items().is_empty() {
+                MAPPING.contains(&name)
+            } else {
+                LIST.contains(&name)
+            }
+        }
+        _ => false,
+    }
+}
+
+fn plain(cx: &mut Interp<'_>, args: Args) -> Result<(Vec<Value>, Map<String, Value>)> {
+    let mut pos = vec![];
+    for value in args.pos {
+        pos.push(cx.json(value)?);
+    }
+    let mut kw = Map::new();
+    for (name, value) in args.kw {
+        kw.insert(name, cx.json(value)?);
+    }
+    Ok((pos, kw))
+}
+
+/// Calls a function of the environment.
+pub(super) fn function(cx: &mut Interp<'_>, name: &str, args: Args) -> Result<V> {
+    if name == "namespace" {
+        let mut map = IndexMap::new();
+        for value in args.pos {
+            if let Value::Object(entries) = cx.json(value)? {
+                map.extend(entries.into_iter().map(|(k, v)| (k, V::Json(v))));
+            }
+        }
+        map.extend(args.kw);
+        return Ok(V::Namespace(Arc::new(Mutex::new(map))));
+    }
+    let (pos, mut kw) = plain(cx, args)?;
+    match name {
+        "lookup" | "query" | "q" => {
+            let Some(plugin) = pos.first().map(str_of) else {
+                return Err(Fault::new("lookup needs the name of a plugin"));
+            };
+            let wantlist = kw.shift_remove("wantlist").map_or(name != "lookup", |v| truthy(&v));
+            let errors = kw.shift_remove("errors").map_or_else(|| "strict".to_owned(), |v| str_of(&v));
+            let found = match super::around::run(cx, &plugin, pos[1..].to_vec(), kw) {
+                Ok(found) => found,
+                Err(fault) if errors == "ignore" || errors == "warn" => {
+                    if errors == "warn" {
+                        cx.templar.warn(&format!("Lookup failed but the error is being ignored: {}", fault.message));
+                    }
+                    return Ok(V::Json(if wantlist { Value::Array(vec![]) } else { Value::Null }));
+                }
+                Err(fault) => return Err(fault),
+            };
+            if wantlist {
+                return Ok(V::Json(Value::Array(found)));
+            }
+            Ok(V::Json(match &found[..] {
+                [one] => one.clone(),
+                all if all.iter().all(Value::is_string) => {
+                    Value::from(all.iter().map(str_of).collect::<Vec<_>>().join(","))
+                }
+                _ => Value::Array(found),
+            }))
+        }
+        "now" => {
+            let utc = kw.get("utc").or(pos.first()).is_some_and(truthy);
+            let zone = if utc { jiff::tz::TimeZone::UTC } else { jiff::tz::TimeZone::system() };
+            let zoned = jiff::Timestamp::now().to_zoned_datetime(zone);
+            let format = kw.get("fmt").or(pos.get(1)).map_or_else(|| "%Y-%m-%d %H:%M:%S.%6f".to_owned(), str_of);
+            jiff::fmt::strtime::format(&format, &zoned).map(V::text).map_err(|e| Fault::new(e.to_string()))
+        }
+        "range" => {
+            let n = |i: usize| pos.get(i).and_then(call::integer);
+            let (start, stop, step) = match pos.len() {
+                1 => (0, n(0), Some(1)),
+                2 => (n(0).unwrap_or(0), n(1), Some(1)),
+                _ => (n(0).unwrap_or(0), n(1), n(2)),
+            };
+            let (Some(stop), Some(step)) = (stop, step.filter(|s| *s != 0)) else {
+                return Err(Fault::new("range() takes integers, and its step must not be zero"));
+            };
+            let mut out = vec![];
+            let mut at = start;
+            while if step > 0 { at < stop } else { at > stop } {
+                out.push(Value::from(at));
+                at += step;
+                if out.len() > 10_000_000 {
+                    return Err(Fault::new("the range is too long"));
+                }
+            }
+            Ok(V::Json(Value::Array(out)))
+        }
+        "dict" => {
+            let mut map = match pos.into_iter().next() {
+                Some(Value::Object(map)) => map,
+                Some(Value::Array(pairs)) => pairs
+                    .iter()
+                    .filter_map(|pair| match pair.as_array().map(Vec::as_slice) {
+                        Some([k, v]) => Some((key_text(k), v.clone())),
+                        _ => None,
+                    })
+                    .collect(),
+                _ => Map::new(),
+            };
+            map.extend(kw);
+            Ok(V::Json(Value::Object(map)))
+        }
+        "list" => Ok(V::Json(Value::Array(match pos.first() {
+            Some(value) => call::items(value).map_err(Fault::new)?,
+            None => vec![],
+        }))),
+        "undef" => {
+            let hint = kw
+                .get("hint")
+                .or(pos.first())
+                .map_or_else(|| "Mandatory variable has not been overridden".to_owned(), str_of);
+            Ok(V::undefined(hint))
+        }
+        "super" => cx.lookup("__super"),
+        "cycler" => {
+            let state = IndexMap::from([
+                ("__items".to_owned(), V::Json(Value::Array(pos.clone()))),
+                ("__at".to_owned(), V::Json(0.into())),
+                ("current".to_owned(), V::Json(pos.first().cloned().unwrap_or_default())),
+            ]);
+            let shared = Arc::new(Mutex::new(state));
+            let own = V::Namespace(Arc::clone(&shared));
+            shared
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert("next".into(), V::Method(Box::new(own), "__next".into()));
+            Ok(V::Namespace(shared))
+        }
+        other => Err(Fault::new(format!("'{other}' is not supported"))),
+    }
+}
+
+/// Calls a method.
+pub(super) fn method(cx: &mut Interp<'_>, value: V, name: &str, args: Args) -> Result<V> {
+    if let (V::Namespace(map), "__next") = (&value, name) {
+        let mut map = map.lock().unwrap_or_else(PoisonError::into_inner);
+        let items = match map.get("__items") {
+            Some(V::Json(Value::Array(items))) => items.clone(),
+            _ => vec![],
+        };
+        let at = match map.get("__at") {
+            Some(V::Json(n)) => usize::try_from(n.as_u64().unwrap_or(0)).unwrap_or(0),
+            _ => 0,
+        };
+        let current = items.get(at % items.len().max(1)).cloned().unwrap_or_default();
+        map.insert("__at".into(), V::Json((at + 1).into()));
+        map.insert("current".into(), V::Json(items.get((at + 1) % items.len().max(1)).cloned().unwrap_or_default()));
+        return Ok(V::Json(current));
+    }
+    let (pos, kw) = plain(cx, args)?;
+    match (&value, name) {
+        (V::Json(at), "__cycle") => {
+            let at = usize::try_from(at.as_u64().unwrap_or(0)).unwrap_or(0);
+            return Ok(V::Json(pos.get(at % pos.len().max(1)).cloned().unwrap_or_default()));
+        }
+        (V::Namespace(map), "__changed") => {
+            let new = Value::Array(pos);
+            let old = map.lock().unwrap_or_else(PoisonError::into_inner).insert("last".into(), V::Json(new.clone()));
+            let same = matches!(old, Some(V::Json(old)) if equal(&old, &new));
+            return Ok(V::Json((!same).into()));
+        }
+        // Only the entry that is asked for is rendered.
+        (V::Lazy(..) | V::Scope(_) | V::Scopes(_), "get") => {
+            let key = pos.first().cloned().unwrap_or_default();
+            let found = cx.item(value, &key)?;
+            return Ok(if found.is_undefined() { V::Json(pos.get(1).cloned().unwrap_or_default()) } else { found });
+        }
+        (V::Scopes(scopes), "keys") => return Ok(V::Json(scopes.names().into())),
+        (V::Scope(scope), "keys") => return Ok(V::Json(scope.names().into())),
+        _ => {}
+    }
+    let value = cx.json(value)?;
+    match &value {
+        Value::String(text) => text_method(text, name, &pos, &kw).map(V::Json),
+        Value::Object(map) => mapping_method(map, name, &pos).map(V::Json),
+        Value::Array(items) => list_method(items, name, &pos).map(V::Json),
+        other => Err(no_method(other, name)),
+    }
+}
+
+fn no_method(value: &Value, name: &str) -> Fault {
+    Fault::new(format!("object of type '{}' has no attribute '{name}'", type_name(value)))
+}
+
+fn mapping_method(map: &Map<String, Value>, name: &str, pos: &[Value]) -> Result<Value> {
+    let pair = |(k, v): (&String, &Value)| Value::Array(vec![Value::from(k.as_str()), v.clone()]);
+    match name {
+        "items" => Ok(map.iter().map(pair).collect()),
+        "keys" => Ok(map.keys().map(|k| Value::from(k.as_str())).collect()),
+        "values" => Ok(map.values().cloned().collect()),
+        "copy" => Ok(Value::Object(map.clone())),
+        "get" | "setdefault" | "pop" => {
+            let key = pos.first().map(key_text).unwrap_or_default();
+            match map.get(&key) {
+                Some(found) => Ok(found.clone()),
+                None if name == "pop" && pos.len() < 2 => Err(Fault::new(format!("'{key}'"))),
+                None => Ok(pos.get(1).cloned().unwrap_or_default()),
+            }
+        }
+        // Values of templates are copies: what would change one has no effect but in `{% do %}` and `{% set %}`.
+        "update" => Ok(Value::Null),
+        _ => match map.get(name) {
+            Some(other) => Err(Fault::new(format!("'{}' object is not callable", type_name(other)))),
+            None => Err(no_method(&Value::Object(Map::new()), name)),
+        },
+    }
+}
+
+fn list_method(items: &[Value], name: &str, pos: &[Value]) -> Result<Value> {
+    match name {
+        "index" => {
+            let wanted = pos.first().cloned().unwrap_or_default();
+            let found = items.iter().position(|item| equal(item, &wanted));
+            found.map(Value::from).ok_or_else(|| Fault::new(format!("{} is not in list", repr(&wanted))))
+        }
+        "count" => {
+            let wanted = pos.first().cloned().unwrap_or_default();
+            Ok(items.iter().filter(|item| equal(item, &wanted)).count().into())
+        }
+        "copy" => Ok(Value::Array(items.to_vec())),
+        "pop" => Ok(items.last().cloned().unwrap_or_default()),
+        "append" | "extend" | "insert" | "remove" | "reverse" | "sort" => Ok(Value::Null),
+        _ => Err(no_method(&Value::Array(vec![]), name)),
+    }
+}
+
+/// Methods that change a value in place.
+pub(super) fn mutate(value: &mut Value, name: &str, pos: Vec<Value>, kw: Map<String, Value>) -> Result<Value> {
+    let first = pos.first().cloned().unwrap_or_default();
+    match (&mut *value, name) {
+        (Value::Array(items), "append") => items.push(first),
+        (Value::Array(items), "extend") => items.extend(call::items(&first).map_err(Fault::new)?),
+        (Value::Array(items), "insert") => {
+            let at = usize::try_from(call::integer(&first).unwrap_or(0).max(0)).unwrap_or(0).min(items.len());
+            items.insert(at, pos.get(1).cloned().unwrap_or_default());
+        }
+        (Value::Array(items), "remove") => {
+            let Some(at) = items.iter().position(|item| equal(item, &first)) else {
+                return Err(Fault::new("list.remove(x): x not in list"));
+            };
+            items.remove(at);
+        }
+        (Value::Array(items), "reverse") => items.reverse(),
+        (Value::Array(items), "sort") => {
+            items.sort_by(|a, b| super::value::compare(a, b).unwrap_or(std::cmp::Ordering::Equal))
+        }
+        (Value::Array(items), "pop") => {
+            let at = match call::integer(&first) {
+                Some(n) if n >= 0 => usize::try_from(n).unwrap_or(usize::MAX),
+                _ => items.len().saturating_sub(1),
+            };
+            if at >= items.len() {
+                return Err(Fault::new("pop index out of range"));
+            }
+            return Ok(items.remove(at));
+        }
+        (Value::Object(map), "update") => {
+            if let Value::Object(more) = first {
+                map.extend(more);
+            }
+            map.extend(kw);
+        }
+        (Value::Object(map), "pop") => {
+            let key = key_text(&first);
+            return match map.shift_remove(&key) {
+                Some(found) => Ok(found),
+                None => pos.get(1).cloned().ok_or_else(|| Fault::new(format!("'{key}'"))),
+            };
+        }
+        (Value::Object(map), "setdefault") => {
+            return Ok(map.entry(key_text(&first)).or_insert_with(|| pos.get(1).cloned().unwrap_or_default()).clone());
+        }
+        (Value::String(text), _) => return text_method(text, name, &pos, &kw),
+        (Value::Object(map), _) => return mapping_method(map, name, &pos),
+        (Value::Array(items), _) => return list_method(items, name, &pos),
+        (other, _) => return Err(no_method(other, name)),
+    }
+    Ok(Value::Null)
+}
+
+fn text_method(text: &str, name: &str, pos: &[Value], kw: &Map<String, Value>) -> Result<Value> {
+    let arg = |i: usize| pos.get(i).filter(|v| !v.is_null()).map(str_of);
+    let int = |i: usize, key: &str| kw.get(key).or(pos.get(i)).and_then(call::integer);
+    let set = arg(0);
+    let strip = |c: char| set.as_ref().map_or(c.is_whitespace(), |s| s.contains(c));
+    let pad = |width: i64| usize::try_from(width).unwrap_or(0).saturating_sub(text.chars().count());
+    let fill = arg(1).unwrap_or_else(|| " ".into());
+    let every = |f: fn(char) -> bool| !text.is_empty() && text.chars().all(f);
+    let cased = |f: fn(char) -> bool, not: fn(char) -> bool| text.chars().any(f) && !text.chars().any(not);
+    let chars_before = |at: usize| i64::try_from(text[..at].chars().count()).unwrap_or(i64::MAX);
+    let many = |items: Vec<&str>| Value::from(items.into_iter().map(str::to_owned).collect::<Vec<_>>());
+    let ends = |f: &dyn Fn(&str) -> bool| match pos.first() {
+        Some(Value::Array(all)) => all.iter().any(|v| f(&str_of(v))),
+        Some(one) => f(&str_of(one)),
+        None => false,
+    };
+    Ok(match name {
+        "lower" | "casefold" => text.to_lowercase().into(),
+        "upper" => text.to_uppercase().into(),
+        "capitalize" => {
+            let mut chars = text.chars();
+            let first = chars.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
+            format!("{first}{}", chars.as_str().to_lowercase()).into()
+        }
+        "title" => titled(text).into(),
+        "swapcase" => text
+            .chars()
+            .map(|c| if c.is_uppercase() { c.to_lowercase().to_string() } else { c.to_uppercase().to_string() })
+            .collect::<String>()
+            .into(),
+        "strip" => text.trim_matches(strip).into(),
+        "lstrip" => text.trim_start_matches(strip).into(),
+        "rstrip" => text.trim_end_matches(strip).into(),
+        "startswith" => ends(&|p| text.starts_with(p)).into(),
+        "endswith" => ends(&|p| text.ends_with(p)).into(),
+        "removeprefix" => text.strip_prefix(arg(0).unwrap_or_default().as_str()).unwrap_or(text).into(),
+        "removesuffix" => text.strip_suffix(arg(0).unwrap_or_default().as_str()).unwrap_or(text).into(),
+        "replace" => {
+            let (old, new) = (arg(0).unwrap_or_default(), pos.get(1).map(str_of).unwrap_or_default());
+            match int(2, "count").filter(|n| *n >= 0) {
+                Some(n) => text.replacen(&old, &new, usize::try_from(n).unwrap_or(usize::MAX)).into(),
+                None => text.replace(&old, &new).into(),
+            }
+        }
+        "split" | "rsplit" => {
+            let limit = int(1, "maxsplit").filter(|n| *n >= 0).and_then(|n| usize::try_from(n).ok());
+            let separator = kw.get("sep").filter(|v| !v.is_null()).map(str_of).or_else(|| arg(0));
+            many(split(text, separator.as_deref(), limit, name == "rsplit")?)
+        }
+        "splitlines" => many(text.lines().collect()),
+        "partition" => {
+            match arg(0).and_then(|s| text.split_once(s.as_str()).map(|(a, b)| (a.to_owned(), s, b.to_owned()))) {
+                Some((a, s, b)) => Value::from(vec![a, s, b]),
+                None => Value::from(vec![text, "", ""]),
+            }
+        }
+        "rpartition" => {
+            match arg(0).and_then(|s| text.rsplit_once(s.as_str()).map(|(a, b)| (a.to_owned(), s, b.to_owned()))) {
+                Some((a, s, b)) => Value::from(vec![a, s, b]),
+                None => Value::from(vec!["", "", text]),
+            }
+        }
+        "join" => {
+            let items = call::items(pos.first().unwrap_or(&Value::Null)).map_err(Fault::new)?;
+            if let Some(wrong) = items.iter().find(|i| !i.is_string()) {
+                return Err(Fault::new(format!("sequence item: expected str instance, {} found", type_name(wrong))));
+            }
+            items.iter().map(str_of).collect::<Vec<_>>().join(text).into()
+        }
+        "find" => arg(0).and_then(|s| text.find(&s)).map_or(-1, chars_before).into(),
+        "rfind" => arg(0).and_then(|s| text.rfind(&s)).map_or(-1, chars_before).into(),
+        "index" | "rindex" => {
+            let found = arg(0).and_then(|s| if name == "index" { text.find(&s) } else { text.rfind(&s) });
+            found.map(chars_before).ok_or_else(|| Fault::new("substring not found"))?.into()
+        }
+        "count" => text.matches(arg(0).unwrap_or_default().as_str()).count().into(),
+        "zfill" => {
+            let (sign, digits) = match text.strip_prefix(['-', '+']) {
+                Some(rest) => (&text[..1], rest),
+                None => ("", text),
+            };
+            format!("{sign}{}{digits}", "0".repeat(pad(int(0, "width").unwrap_or(0)))).into()
+        }
+        "ljust" => format!("{text}{}", fill.repeat(pad(int(0, "width").unwrap_or(0)))).into(),
+        "rjust" => format!("{}{text}", fill.repeat(pad(int(0, "width").unwrap_or(0)))).into(),
+        "center" => {
+            let total = pad(int(0, "width").unwrap_or(0));
+            let left = total / 2;
+            format!("{}{text}{}", fill.repeat(left), fill.repeat(total - left)).into()
+        }
+        "expandtabs" => text.replace('\t', "        ").into(),
+        "isdigit" | "isdecimal" | "isnumeric" => every(char::is_numeric).into(),
+        "isalpha" => every(char::is_alphabetic).into(),
+        "isalnum" => every(char::is_alphanumeric).into(),
+        "isspace" => every(char::is_whitespace).into(),
+        "isascii" => text.is_ascii().into(),
+        "islower" => cased(char::is_lowercase, char::is_uppercase).into(),
+        "isupper" => cased(char::is_uppercase, char::is_lowercase).into(),
+        "istitle" => (!text.is_empty() && titled(text) == text).into(),
+        "encode" | "decode" => text.into(),
+        "format" => format_method(text, pos, kw)?.into(),
+        _ => return Err(no_method(&Value::String(String::new()), name)),
+    })
+}
+
+fn titled(text: &str) -> String {
+    let mut out = String::new();
+    let mut inside = false;
+    for c in text.chars() {
+        if inside {
+            out.extend(c.to_lowercase())
+        } else {
+            out.extend(c.to_uppercase())
+        }
+        inside = c.is_alphabetic();
+    }
+    out
+}
+
+fn split<'a>(text: &'a str, separator: Option<&str>, limit: Option<usize>, right: bool) -> Result<Vec<&'a str>> {
+    let Some(separator) = separator else {
+        let Some(limit) = limit else { return Ok(text.split_whitespace().collect()) };
+        let (mut out, mut rest) = (vec![], text.trim());
+        while out.len() < limit && !rest.is_empty() {
+            let cut = if right { rest.rfind(char::is_whitespace) } else { rest.find(char::is_whitespace) };
+            let Some(at) = cut else { break };
+            if right {
+                out.push(rest[at..].trim_start());
+                rest = rest[..at].trim_end();
+            } else {
+                out.push(&rest[..at]);
+                rest = rest[at..].trim_start();
+            }
+        }
+        if !rest.is_empty() {
+            out.push(rest);
+        }
+        if right {
+            out.reverse();
+        }
+        return Ok(out);
+    };
+    if separator.is_empty() {
+        return Err(Fault::new("empty separator"));
+    }
+    Ok(match (limit, right) {
+        (None, _) => text.split(separator).collect(),
+        (Some(n), false) => text.splitn(n + 1, separator).collect(),
+        (Some(n), true) => {
+            let mut parts: Vec<&str> = text.rsplitn(n + 1, separator).collect();
+            parts.reverse();
+            parts
+        }
+    })
+}
+
+/// `str.format`.
+fn format_method(text: &str, pos: &[Value], kw: &Map<String, Value>) -> Result<String> {
+    let mut out = String::new();
+    let mut chars = text.char_indices().peekable();
+    let mut auto = 0;
+    while let Some((at, c)) = chars.next() {
+        match c {
+            '{' if chars.peek().is_some_and(|(_, n)| *n == '{') => {
+                chars.next();
+                out.push('{');
+            }
+            '}' => {
+                if chars.peek().is_some_and(|(_, n)| *n == '}') {
+                    chars.next();
+                }
+                out.push('}');
+            }
+            '{' => {
+                let Some(end) = text[at..].find('}') else {
+                    return Err(Fault::new("expected '}' before end of string"));
+                };
+                let field = &text[at + 1..at + end];
+                while chars.next_if(|(i, _)| *i <= at + end).is_some() {}
+                let (name, spec) = field.split_once(':').unwrap_or((field, ""));
+                let (name, conversion) = name.split_once('!').unwrap_or((name, ""));
+                let value = field_value(name, pos, kw, &mut auto)?;
+                let value = match conversion {
+                    "r" => Value::from(repr(&value)),
+                    "s" => Value::from(str_of(&value)),
+                    _ => value,
+                };
+                out.push_str(&spec_format(&value, spec)?);
+            }
+            c => out.push(c),
+        }
+    }
+    Ok(out)
+}
+
+fn field_value(name: &str, pos: &[Value], kw: &Map<String, Value>, auto: &mut usize) -> Result<Value> {
+    let end = name.find(['.', '[']).unwrap_or(name.len());
+    let (first, rest) = name.split_at(end);
+    let mut value = if first.is_empty() {
+        *auto += 1;
+        pos.get(*auto - 1)
+            .cloned()
+            .ok_or_else(|| Fault::new("Replacement index out of range for positional args tuple"))?
+    } else if let Ok(i) = first.parse::<usize>() {
+        pos.get(i).cloned().ok_or_else(|| Fault::new("Replacement index out of range for positional args tuple"))?
+    } else {
+        kw.get(first).cloned().ok_or_else(|| Fault::new(format!("'{first}'")))?
+    };
+    for key in rest.split(['.', '[']).map(|k| k.trim_end_matches(']')).filter(|k| !k.is_empty()) {
+        value = match &value {
+            Value::Object(map) => map.get(key).cloned(),
+            Value::Array(items) => key.parse::<usize>().ok().and_then(|i| items.get(i).cloned()),
+            _ => None,
+        }
+        .ok_or_else(|| Fault::new(format!("'{key}'")))?;
+    }
+    Ok(value)
+}
+
+/// A value by a format specification: `[[fill]align][sign][#][0][width][,][.precision][type]`.
+pub(super) fn spec_format(value: &Value, spec: &str) -> Result<String> {
+    if spec.is_empty() {
+        return Ok(str_of(value));
+    }
+    let chars: Vec<char> = spec.chars().collect();
+    let mut at = 0;
+    let (mut fill, mut align) = (' ', None);
+    if chars.len() > 1 && "<>^=".contains(chars[1]) {
+        (fill, align) = (chars[0], Some(chars[1]));
+        at = 2;
+    } else if "<>^=".contains(chars[0]) {
+        align = Some(chars[0]);
+        at = 1;
+    }
+    let mut sign = '-';
+    if at < chars.len() && "+- ".contains(chars[at]) {
+        sign = chars[at];
+        at += 1;
+    }
+    let alternate = at < chars.len() && chars[at] == '#';
+    at += usize::from(alternate);
+    if at < chars.len() && chars[at] == '0' {
+        fill = '0';
+        align.get_or_insert('=');
+        at += 1;
+    }
+    let digits = |at: &mut usize| {
+        let from = *at;
+        while *at < chars.len() && chars[*at].is_ascii_digit() {
+            *at += 1;
+        }
+        chars[from..*at].iter().collect::<String>().parse::<usize>().ok()
+    };
+    let width = digits(&mut at).unwrap_or(0).min(100_000);
+    let grouped = at < chars.len() && (chars[at] == ',' || chars[at] == '_');
+    let group = if grouped { chars[at] } else { ',' };
+    at += usize::from(grouped);
+    let mut precision = None;
+    if at < chars.len() && chars[at] == '.' {
+        at += 1;
+        precision = digits(&mut at).map(|p| p.min(1000));
+    }
+    let kind = chars.get(at).copied();
+    let is_number = number(value).is_some() && !value.is_boolean();
+    let n = number(value).unwrap_or(0.0);
+    let body = match kind {
+        Some('d' | 'x' | 'X' | 'o' | 'b' | 'c' | 'n') => {
+            let Some(i) = call::integer(value).filter(|_| !value.is_string()) else {
+                return Err(Fault::new(format!(
+                    "Unknown format code '{}' for object of type '{}'",
+                    kind.unwrap_or('d'),
+                    type_name(value)
+                )));
+            };
+            let magnitude = i.unsigned_abs();
+            let text = match kind {
+                Some('x') => format!("{}{magnitude:x}", if alternate { "0x" } else { "" }),
+                Some('X') => format!("{}{magnitude:X}", if alternate { "0X" } else { "" }),
+                Some('o') => format!("{}{magnitude:o}", if alternate { "0o" } else { "" }),
+                Some('b') => format!("{}{magnitude:b}", if alternate { "0b" } else { "" }),
+                Some('c') => {
+                    return Ok(u32::try_from(i).ok().and_then(char::from_u32).map(String::from).unwrap_or_default());
+                }
+                _ => magnitude.to_string(),
+            };
+            signed(i < 0, sign, &text)
+        }
+        Some('f' | 'F') => signed(n < 0.0, sign, &format!("{:.*}", precision.unwrap_or(6), n.abs())),
+        Some('e' | 'E') => {
+            let text = exponent(n.abs(), precision.unwrap_or(6));
+            signed(n < 0.0, sign, &if kind == Some('E') { text.to_uppercase() } else { text })
+        }
+        Some('%') => signed(n < 0.0, sign, &format!("{:.*}%", precision.unwrap_or(6), n.abs() * 100.0)),
+        Some('g' | 'G') => signed(n < 0.0, sign, &general(n.abs(), precision.unwrap_or(6))),
+        _ if is_number => match precision {
+            Some(p) => signed(n < 0.0, sign, &general(n.abs(), p)),
+            None => signed(n < 0.0, sign, str_of(value).trim_start_matches('-')),
+        },
+        _ => {
+            let text = str_of(value);
+            precision.map_or(text.clone(), |p| text.chars().take(p).collect())
+        }
+    };
+    let body = if grouped { with_groups(&body, group) } else { body };
+    Ok(aligned(&body, width, fill, align.unwrap_or(if is_number { '>' } else { '<' })))
+}
+
+fn signed(negative: bool, sign: char, text: &str) -> String {
+    match (negative, sign) {
+        (true, _) => format!("-{text}"),
+        (false, '+') => format!("+{text}"),
+        (false, ' ') => format!(" {text}"),
+        _ => text.to_owned(),
+    }
+}
+
+fn exponent(n: f64, precision: usize) -> String {
+    let text = format!("{n:.precision$e}");
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    format!("{mantissa}e{}{:02}", if exponent < 0 { '-' } else { '+' }, exponent.abs())
+}
+
+fn general(n: f64, precision: usize) -> String {
+    let precision = precision.max(1);
+    if n == 0.0 {
+        return "0".into();
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "the exponent of a float")]
+    let magnitude = n.log10().floor() as i32;
+    let places = i32::try_from(precision).unwrap_or(6);
+    let text = if magnitude < -4 || magnitude >= places {
+        let text = exponent(n, precision - 1);
+        let (mantissa, rest) = text.split_once('e').unwrap_or((&text, "+00"));
+        let mantissa =
+            if mantissa.contains('.') { mantissa.trim_end_matches('0').trim_end_matches('.') } else { mantissa };
+        return format!("{mantissa}e{rest}");
+    } else {
+        format!("{n:.*}", usize::try_from(places - 1 - magnitude).unwrap_or(0))
+    };
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+}
+
+fn with_groups(text: &str, separator: char) -> String {
+    let end = text.find('.').unwrap_or(text.len());
+    let start = text.find(|c: char| c.is_ascii_digit()).unwrap_or(0);
+    let digits = &text[start..end];
+    let mut out = String::new();
+    for (i, c) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i) % 3 == 0 {
+            out.push(separator);
+        }
+        out.push(c);
+    }
+    format!("{}{out}{}", &text[..start], &text[end..])
+}
+
+fn aligned(text: &str, width: usize, fill: char, align: char) -> String {
+    let missing = width.saturating_sub(text.chars().count());
+    let pad = |n: usize| fill.to_string().repeat(n);
+    match align {
+        '<' => format!("{text}{}", pad(missing)),
+        '^' => format!("{}{text}{}", pad(missing / 2), pad(missing - missing / 2)),
+        '=' => {
+            let cut = usize::from(text.starts_with(['-', '+', ' ']));
+            format!("{}{}{}", &text[..cut], pad(missing), &text[cut..])
+        }
+        _ => format!("{}{text}", pad(missing)),
+    }
+}
+
+/// Python's `%` of a string.
+pub(super) fn percent(pattern: &str, args: &Value) -> Result<String> {
+    let list: Vec<Value> = match args {
+        Value::Array(items) => items.clone(),
+        other => vec![other.clone()],
+    };
+    let mut next = list.iter();
+    let mut out = String::new();
+    let mut rest = pattern;
+    while let Some(at) = rest.find('%') {
+        out.push_str(&rest[..at]);
+        rest = &rest[at + 1..];
+        if let Some(after) = rest.strip_prefix('%') {
+            out.push('%');
+            rest = after;
+            continue;
+        }
+        let mut key = None;
+        if let Some(named) = rest.strip_prefix('(') {
+            let end = named.find(')').ok_or_else(|| Fault::new("incomplete format key"))?;
+            key = Some(&named[..end]);
+            rest = &named[end + 1..];
+        }
+        let end = rest.find(|c: char| c.is_ascii_alphabetic()).ok_or_else(|| Fault::new("incomplete format"))?;
+        let (flags, kind) = (&rest[..end], rest[end..].chars().next().unwrap_or('s'));
+        rest = &rest[end + 1..];
+        let value = match key {
+            Some(key) => args.get(key).cloned().ok_or_else(|| Fault::new(format!("'{key}'")))?,
+            None => next.next().cloned().ok_or_else(|| Fault::new("not enough arguments for format string"))?,
+        };
+        let left = flags.contains('-');
+        let flags = flags.replace('-', "");
+        let (value, spec) = match kind {
+            's' => (Value::from(str_of(&value)), flags.trim_start_matches('0').to_owned()),
+            'r' => (Value::from(repr(&value)), flags),
+            'i' | 'u' | 'd' => {
+                let Some(n) = number(&value) else {
+                    return Err(Fault::new(format!("%d format: a real number is required, not {}", type_name(&value))));
+                };
+                (Value::from(call::truncate(n)), format!("{flags}d"))
+            }
+            'x' | 'X' | 'o' | 'c' => (value, format!("{flags}{kind}")),
+            'f' | 'F' | 'e' | 'E' | 'g' | 'G' => match number(&value) {
+                Some(n) => (float(n), format!("{flags}{kind}")),
+                None => return Err(Fault::new(format!("must be real number, not {}", type_name(&value)))),
+            },
+            other => return Err(Fault::new(format!("unsupported format character '{other}'"))),
+        };
+        let align = if left {
+            "<"
+        } else if spec.starts_with(|c: char| c.is_ascii_digit() && c != '0') {
+            ">"
+        } else {
+            ""
+        };
+        out.push_str(&spec_format(&value, &format!("{align}{spec}"))?);
+    }
+    out.push_str(rest);
+    Ok(out)
+}
