@@ -8,17 +8,24 @@ use nix::sys::termios::{self, LocalFlags, SetArg};
 
 /// Asks for a password at the controlling terminal; where there is none, reads a line of stdin.
 pub fn password(question: &str) -> anyhow::Result<String> {
+    line(question, false)
+}
+
+/// Asks for a line at the controlling terminal, with or without showing what is typed; where there is none, reads a line of stdin.
+pub fn line(question: &str, echo: bool) -> anyhow::Result<String> {
     let Ok(terminal) = OpenOptions::new().read(true).write(true).open("/dev/tty") else {
         let stdin = std::io::stdin();
         anyhow::ensure!(!stdin.is_terminal(), "the terminal can't be opened");
-        return line(&mut stdin.lock());
+        return read_line(&mut stdin.lock());
     };
     let mut out = terminal.try_clone().context("the terminal can't be used")?;
-    let silent = Silent::new(&terminal)?;
+    let silent = if echo { None } else { Some(Silent::new(&terminal)?) };
     write!(out, "{question}").and_then(|()| out.flush()).context("the terminal can't be used")?;
-    let answer = line(&mut BufReader::new(&terminal));
-    drop(silent);
-    writeln!(out).context("the terminal can't be used")?;
+    let answer = read_line(&mut BufReader::new(&terminal));
+    if silent.is_some() {
+        drop(silent);
+        writeln!(out).context("the terminal can't be used")?;
+    }
     answer
 }
 
@@ -29,7 +36,7 @@ pub fn new_password(question: &str, again: &str) -> anyhow::Result<String> {
     Ok(first)
 }
 
-fn line(input: &mut dyn BufRead) -> anyhow::Result<String> {
+fn read_line(input: &mut dyn BufRead) -> anyhow::Result<String> {
     let mut text = String::new();
     let read = input.read_line(&mut text).context("no password could be read")?;
     anyhow::ensure!(read > 0, "no password was given");

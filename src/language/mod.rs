@@ -1,6 +1,7 @@
 //! The language: playbooks, inventories, variables and templates, as Ansible has them.
 
 mod arguments;
+pub mod check;
 mod config;
 mod ini;
 pub mod inventory;

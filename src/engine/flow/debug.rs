@@ -1,0 +1,141 @@
+//! `debug`, `assert`, `fail`.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{Cx, arguments, done};
+use crate::engine::settings::boolean;
+use crate::engine::task::{Call, Ran};
+use crate::modules::contract::Outcome;
+use crate::text::{Diagnostic, Kind, Node, Style};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Debug {
+    msg: Option<Value>,
+    var: Option<Value>,
+    #[serde(default)]
+    verbosity: u8,
+}
+
+pub(super) fn debug(call: &Call, cx: &Cx<'_>) -> Result<Ran, Diagnostic> {
+    let args: Debug = arguments(call)?;
+    if args.msg.is_some() && args.var.is_some() {
+        return Err(Diagnostic::error("parameters are mutually exclusive: msg|var", &call.args.place));
+    }
+    if args.verbosity > cx.play.run.options.verbosity {
+        let mut ran = done(Outcome { skipped: true, ..Outcome::ok() });
+        ran.end.result.insert("skipped_reason".into(), "Verbosity threshold not met.".into());
+        return Ok(ran);
+    }
+    let outcome = match args.var {
+        None => Outcome::ok().with("msg", args.msg.unwrap_or_else(|| "Hello world!".into())),
+        Some(Value::String(name)) => {
+            let place = call.args.get("var").map_or(&call.args.place, |node| &node.place);
+            let value = match cx.play.run.templar.evaluate(&name, place, &cx.scope.scope()) {
+                Ok(value) => value,
+                // Undefined is an answer here, not an error.
+                Err(error) if error.message.contains("is undefined") || error.message.contains("has no attribute") => {
+                    "VARIABLE IS NOT DEFINED!".into()
+                }
+                Err(error) => return Err(error),
+            };
+            Outcome::ok().with(&name, value)
+        }
+        Some(other) => Outcome::ok().with(&other.to_string(), other),
+    };
+    let mut ran = done(outcome);
+    ran.end.result.insert("_ansible_verbose_always".into(), true.into());
+    Ok(ran)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Assert {
+    #[expect(dead_code, reason = "its text is read from the task as written")]
+    that: Value,
+    #[serde(alias = "msg")]
+    fail_msg: Option<Value>,
+    success_msg: Option<Value>,
+    #[serde(default)]
+    quiet: bool,
+}
+
+pub(super) fn assert(call: &Call, cx: &Cx<'_>) -> Result<Ran, Diagnostic> {
+    let args: Assert = arguments(call)?;
+    // Conditions are expressions: what is evaluated is the text as written, not what rendering made of it.
+    let written = cx.task.action.args.get("that");
+    let conditions = conditions(written, call, cx)?;
+    for (shown, node) in conditions {
+        let holds = cx.play.run.templar.condition(&node, &cx.scope.scope())?;
+        if holds {
+            continue;
+        }
+        let message = args.fail_msg.clone().unwrap_or_else(|| "Assertion failed".into());
+        let mut ran = done(Outcome::failed(""));
+        ran.end.result.insert("assertion".into(), shown);
+        ran.end.result.insert("evaluated_to".into(), false.into());
+        ran.end.result.insert("msg".into(), message);
+        return Ok(ran);
+    }
+    let message = args.success_msg.unwrap_or_else(|| "All assertions passed".into());
+    let mut outcome = Outcome::ok();
+    if !args.quiet {
+        outcome = outcome.with("msg", message);
+    }
+    let mut ran = done(outcome);
+    if !args.quiet {
+        ran.end.result.insert("_ansible_verbose_always".into(), true.into());
+    }
+    Ok(ran)
+}
+
+/// The conditions with what is shown of each. A whole template that gives a list is taken as that list.
+fn conditions(written: Option<&Node>, call: &Call, cx: &Cx<'_>) -> Result<Vec<(Value, Node)>, Diagnostic> {
+    let rendered = call.args.get("that");
+    let Some(node) = written.or(rendered) else {
+        return Err(Diagnostic::error("missing required arguments: that", &call.args.place));
+    };
+    let whole_template = node.as_str().is_some_and(|t| t.trim_start().starts_with("{{"));
+    let node = if whole_template { rendered.unwrap_or(node) } else { node };
+    let list: Vec<Node> = match &node.kind {
+        Kind::Seq(items) => items.clone(),
+        _ => vec![node.clone()],
+    };
+    let mut out = vec![];
+    for item in list {
+        let item = match &item.kind {
+            // A template within the list gives the condition itself.
+            Kind::Str(text, _) if text.trim_start().starts_with("{{") && text.trim_end().ends_with("}}") => {
+                cx.play.run.templar.render(&item, &cx.scope.scope())?
+            }
+            _ => item,
+        };
+        let shown = item.to_json();
+        let item = match item.kind {
+            Kind::Data(text) => Node::new(Kind::Str(text, Style::Plain), item.place),
+            Kind::Seq(ref inner) if inner.is_empty() => continue,
+            _ => item,
+        };
+        out.push((shown, item));
+    }
+    Ok(out)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Fail {
+    msg: Option<Value>,
+}
+
+pub(super) fn fail(call: &Call) -> Result<Ran, Diagnostic> {
+    let args: Fail = arguments(call)?;
+    let mut ran = done(Outcome::failed(""));
+    ran.end.result.insert("msg".into(), args.msg.unwrap_or_else(|| "Failed as requested from task".into()));
+    Ok(ran)
+}
+
+/// A parameter's boolean.
+pub(super) fn flag(call: &Call, name: &str) -> Result<Option<bool>, Diagnostic> {
+    call.args.get(name).map(|node| boolean(&node.to_json(), node)).transpose()
+}
