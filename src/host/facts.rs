@@ -7,6 +7,9 @@ use serde_json::{Map, Value, json};
 
 use super::script::{Reply, Script};
 
+/// Where a host keeps facts of its own.
+pub const LOCAL_DIR: &str = "/etc/ansible/facts.d";
+
 /// Sections of the script's output begin with this.
 const SECTION: &str = "@@";
 

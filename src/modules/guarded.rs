@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::contract::{Applied, Apply, Check, Context, DRIFT, HostModule, Outcome, Verdict};
+use super::contract::{Access, Applied, Apply, Check, Context, DRIFT, HostModule, Outcome, Verdict};
 use crate::host::{Reply, Script, ShellFunction};
 
 /// Calls up to this size (bytes) travel a second time, as the apply beside their check, which saves a round trip on a first run.
@@ -68,11 +68,6 @@ impl Said {
             said.values.insert(name.to_owned(), value);
         }
         said
-    }
-
-    /// A value's text; empty where it wasn't said.
-    pub(super) fn text(&self, name: &str) -> &str {
-        self.values.get(name).and_then(Value::as_str).unwrap_or_default()
     }
 
     /// All values as an outcome.
@@ -141,6 +136,13 @@ impl Call {
         let mut script = self.script.clone();
         script.text = format!("{mode}{}\ncrud_end", script.text);
         script
+    }
+
+    /// Runs it now, as an apply: for modules that work from the controller.
+    pub(super) async fn run(self, host: &dyn Access) -> anyhow::Result<Outcome> {
+        let reply = host.run(self.mode("do=1\n")).await?;
+        let said = Said::new(&reply, true);
+        Ok(if reply.status == 0 { finished(&self.finish, &said) } else { failed(&reply, &said) })
     }
 
     fn into_check(self, cx: &Context) -> Check<()> {

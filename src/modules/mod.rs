@@ -2,6 +2,7 @@
 
 pub mod contract;
 mod guarded;
+mod net;
 mod packages;
 mod system;
 
@@ -11,7 +12,7 @@ pub use contract::{
 };
 
 /// The tables of all groups.
-const GROUPS: &[&[Descriptor]] = &[packages::TABLE, system::TABLE];
+const GROUPS: &[&[Descriptor]] = &[packages::TABLE, system::TABLE, net::TABLE];
 
 /// All modules.
 pub fn all() -> impl Iterator<Item = &'static Descriptor> {

@@ -21,6 +21,7 @@ use crate::modules::guarded::{Call, GUARD, Guarded, flag, variables};
 /// ```
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_field_names, reason = "the parameters are Ansible's")]
 pub(super) struct Cron {
     /// What the job is called, or (`env`) the variable.
     name: String,
