@@ -120,15 +120,22 @@ impl Call {
         self
     }
 
-    /// With values that are known beforehand, beside those that were said.
-    pub(super) fn values(self, values: Map<String, Value>) -> Self {
+    /// With a change of the result.
+    pub(super) fn map(self, change: impl Fn(&mut Outcome) + Send + Sync + 'static) -> Self {
         let finish = Arc::clone(&self.finish);
         self.finish(move |said| {
             let mut outcome = finish(said);
+            change(&mut outcome);
+            outcome
+        })
+    }
+
+    /// With values that are known beforehand, beside those that were said.
+    pub(super) fn values(self, values: Map<String, Value>) -> Self {
+        self.map(move |outcome| {
             for (name, value) in &values {
                 outcome.values.entry(name.clone()).or_insert_with(|| value.clone());
             }
-            outcome
         })
     }
 

@@ -1,6 +1,7 @@
 //! What a task can do: one file a module, in groups; each group's `mod.rs` holds its table.
 
 pub mod contract;
+mod database;
 mod guarded;
 mod net;
 mod packages;
@@ -12,7 +13,7 @@ pub use contract::{
 };
 
 /// The tables of all groups.
-const GROUPS: &[&[Descriptor]] = &[packages::TABLE, system::TABLE, net::TABLE];
+const GROUPS: &[&[Descriptor]] = &[packages::TABLE, system::TABLE, net::TABLE, database::TABLE];
 
 /// All modules.
 pub fn all() -> impl Iterator<Item = &'static Descriptor> {

@@ -42,8 +42,8 @@ pub(super) static APT_UPDATE: ShellFunction = ShellFunction {
 crud_apt_lists() { set +f; for al_f in /var/lib/apt/lists/*Packages* /var/lib/apt/lists/*Sources*; do [ -e "$al_f" ] && return 0; done; return 1; }
 crud_apt_fetch() {
 au_n=0
-until crud_apt_get -o APT::Update::Error-Mode=any update >/dev/null; do
-[ $au_n -lt "${retries:-5}" ] || return 1
+until au_e=$(crud_apt_get -o APT::Update::Error-Mode=any update 2>&1 >/dev/null); do
+[ $au_n -lt "${retries:-5}" ] || { printf '%s\n' "$au_e" >&2; return 1; }
 au_w=$(( (1<<au_n) < ${delay:-12} ? (1<<au_n) : ${delay:-12} )); au_n=$((au_n+1)); sleep $au_w
 done
 touch /var/lib/apt/lists; }
