@@ -83,7 +83,7 @@ impl Login {
 
     /// SQL that changes something.
     pub(super) fn act(&self, statements: &[String], outcome: Outcome) -> Apply {
-        let sql = statements.iter().map(|statement| format!("{statement};\n")).collect::<String>();
+        let sql = format!("{};\n", statements.join(";\n"));
         Apply::new(self.script(&sql, "printf '%s\\n' \"$crud_sql\" | crud_mysql"), move |reply| {
             Ok(Applied::Done(if reply.status == 0 { Outcome { changed: true, ..outcome } } else { failed(reply) }))
         })
@@ -92,9 +92,11 @@ impl Login {
 
 /// The failure that a reply is.
 pub(super) fn failed(reply: &Reply) -> Outcome {
-    let reason = reply.err();
-    let reason = reason.trim();
-    Outcome::failed(if reason.is_empty() { format!("the client ended with status {}", reply.status) } else { reason.to_owned() })
+    let all = reply.err();
+    // The client repeats the statement before its error: it may hold a password.
+    let errors: Vec<&str> = all.lines().filter(|line| line.starts_with("ERROR")).collect();
+    let reason = if errors.is_empty() { all.trim().to_owned() } else { errors.join("\n") };
+    Outcome::failed(if reason.is_empty() { format!("the client ended with status {}", reply.status) } else { reason })
 }
 
 /// A name in SQL.

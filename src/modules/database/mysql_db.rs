@@ -149,7 +149,10 @@ impl HostModule for MysqlDb {
         let files = matches!(self.state, State::Dump | State::Import);
         anyhow::ensure!(!files || self.target.is_some(), "with state={:?} target is required", self.state);
         let all = self.name.iter().any(|name| name == "all");
-        anyhow::ensure!(!all || (files && self.name.len() == 1), "name=all is not supported when state is present or absent");
+        anyhow::ensure!(
+            !all || (files && self.name.len() == 1),
+            "name=all is not supported when state is present or absent"
+        );
         let base = Outcome::ok().with("db", self.name.join(" ")).with("db_list", self.name.clone());
         if files {
             return Ok(Check::Known(Verdict::Drift { drift: Vec::new(), outcome: Outcome { changed: true, ..base } }));
@@ -250,7 +253,8 @@ impl MysqlDb {
         } else {
             add(self.force, "--force");
             let name = if all { String::new() } else { quote(self.name.first().map_or("", String::as_str)) };
-            let change = self.chdir.as_ref().map(|dir| format!("cd {} || exit 1\n", quote_path(dir))).unwrap_or_default();
+            let change =
+                self.chdir.as_ref().map(|dir| format!("cd {} || exit 1\n", quote_path(dir))).unwrap_or_default();
             match pack {
                 None => format!("{change}crud_mysql{options} {name} <{file} >/dev/null"),
                 Some(pack) => format!("{change}{pack} -dc <{file} | crud_mysql{options} {name} >/dev/null"),

@@ -190,7 +190,11 @@ impl HostModule for MysqlUser {
             if absent { 0 } else { DRIFT },
             if absent { format!("exit {DRIFT}\n") } else { String::new() },
             crate::host::quote(&format!("SHOW CREATE USER {account}; SHOW GRANTS FOR {account};")),
-            if tries { "if (u=$crud_name; crud_mypw=$crud_pw; implicit=; crud_mysql -e 'SELECT 1') >/dev/null 2>&1; then echo '@@login'; fi\n" } else { "" },
+            if tries {
+                "if (u=$crud_name; crud_mypw=$crud_pw; implicit=; crud_mysql -e 'SELECT 1') >/dev/null 2>&1; then echo '@@login'; fi\n"
+            } else {
+                ""
+            },
         );
         let mut script = my_login!(self).script(&sql, &then);
         if tries {
@@ -378,6 +382,7 @@ impl Found {
 }
 
 /// The parameters that statements are made of.
+#[expect(clippy::struct_excessive_bools, reason = "they are the parameters")]
 struct Task {
     account: String,
     wanted: Option<Rights>,

@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use crate::host::script::quote;
 use crate::host::{Reply, Script, ShellFunction};
-use crate::modules::{Apply, Outcome};
 use crate::modules::contract::Applied;
+use crate::modules::{Apply, Outcome};
 
 /// How to log in: `psql`'s own ways. Without a host it is the local socket, where the task's user has to be the role
 /// (`become_user: postgres`).
@@ -89,7 +89,10 @@ impl Login {
             }
         }
         let role = self.role.as_ref().map(|role| format!("SET ROLE {};\n", identifier(role))).unwrap_or_default();
-        text.push_str(&format!("pg_o=$(printf '%s\\n' \"$crud_sql\" | crud_psql {}) || exit 1\n{then}", quote(database)));
+        text.push_str(&format!(
+            "pg_o=$(printf '%s\\n' \"$crud_sql\" | crud_psql {}) || exit 1\n{then}",
+            quote(database)
+        ));
         let mut script = Script::new(text).function(&PSQL);
         // SQL may hold passwords: it is no argument of a process, and no part of a log.
         script.secrets.push(("crud_sql".into(), format!("{role}{sql}")));
@@ -101,31 +104,33 @@ impl Login {
 
     /// A question whose first answer decides: `t` is converged, `a` is for the parser, anything else a drift.
     pub(super) fn ask(&self, database: &str, sql: &str) -> Script {
-        self.script(
-            database,
-            sql,
-            "printf '%s\\n' \"$pg_o\"\ncase $pg_o in t*) exit 0;; a*) exit 11;; esac\nexit 10",
-        )
+        self.script(database, sql, "printf '%s\\n' \"$pg_o\"\ncase $pg_o in t*) exit 0;; a*) exit 11;; esac\nexit 10")
     }
 
     /// SQL that changes something.
     pub(super) fn act(&self, database: &str, statements: &[String], outcome: Outcome) -> Apply {
-        let sql = statements.iter().map(|statement| format!("{statement};\n")).collect::<String>();
+        let sql = format!("{};\n", statements.join(";\n"));
         Apply::new(self.script(database, &sql, "printf '%s\\n' \"$pg_o\""), move |reply| {
-            Ok(Applied::Done(if reply.status == 0 {
-                Outcome { changed: true, ..outcome }
-            } else {
-                failed(reply)
-            }))
+            Ok(Applied::Done(if reply.status == 0 { Outcome { changed: true, ..outcome } } else { failed(reply) }))
         })
     }
 }
 
 /// The failure that a reply is.
 pub(super) fn failed(reply: &Reply) -> Outcome {
-    let reason = reply.err();
-    let reason = reason.trim();
-    Outcome::failed(if reason.is_empty() { format!("psql ended with status {}", reply.status) } else { reason.to_owned() })
+    let all = reply.err();
+    // `LINE 1: …` repeats the statement, which may hold a password, with a caret in the next line.
+    let mut repeated = false;
+    let lines: Vec<&str> = all
+        .lines()
+        .filter(|line| {
+            let hide = line.starts_with("LINE ") || (repeated && line.trim() == "^");
+            repeated = line.starts_with("LINE ");
+            !hide
+        })
+        .collect();
+    let reason = lines.join("\n").trim().to_owned();
+    Outcome::failed(if reason.is_empty() { format!("psql ended with status {}", reply.status) } else { reason })
 }
 
 /// The answers to a question: the first line, and the others as JSON.

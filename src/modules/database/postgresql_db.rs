@@ -259,7 +259,7 @@ impl PostgresqlDb {
         anyhow::ensure!(format != Some("d") || pack.is_none(), "a dump in a directory can't be packed");
         let words = |text: &Option<String>| -> String {
             let words = text.as_deref().unwrap_or_default().split_whitespace();
-            words.map(|word| format!(" {}", quote(word))).collect()
+            words.flat_map(|word| [" ".to_owned(), quote(word)]).collect()
         };
         let (name, file) = (quote(&self.name), crate::host::script::quote_path(&target));
         let text = if self.state == State::Dump {
@@ -286,7 +286,7 @@ impl PostgresqlDb {
         };
         let mut script = login_of!(self).ask(&self.maintenance_db, "SELECT 'f'");
         // The login's variables are those of `ask`; what it asks is not needed here.
-        let exports: String = script.text.lines().filter(|l| l.starts_with("export ")).map(|l| format!("{l}\n")).collect();
+        let exports: String = script.text.split_inclusive('\n').filter(|line| line.starts_with("export ")).collect();
         let password = "[ -z \"${crud_pgpw+x}\" ] || export PGPASSWORD=\"$crud_pgpw\"\n";
         script = Script { text: format!("{exports}{password}{text}"), ..script };
         Ok(Apply::new(script, move |reply| {

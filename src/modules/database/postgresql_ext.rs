@@ -146,20 +146,18 @@ impl HostModule for PostgresqlExt {
                     }
                     let current = rows.first().map(|row| (&row["version"], &row["newest"]));
                     match version {
-                        Some(_) if latest => {
-                            if current.is_some_and(|(now, newest)| now != newest) {
-                                statements.push(format!("ALTER EXTENSION {quoted} UPDATE"));
-                            }
+                        Some(_) if latest && current.is_some_and(|(now, newest)| now != newest) => {
+                            statements.push(format!("ALTER EXTENSION {quoted} UPDATE"));
                         }
-                        Some(version) if !has("version", &version) => {
+                        Some(version) if !latest && !has("version", &version) => {
                             statements.push(format!("ALTER EXTENSION {quoted} UPDATE TO {}", literal(&version)));
                         }
                         _ => {}
                     }
                 }
                 if let Some(text) = comment.filter(|text| !absent && !has("comment", text)) {
-                    let text = if text.is_empty() { "NULL".to_owned() } else { literal(&text) };
-                    statements.push(format!("COMMENT ON EXTENSION {quoted} IS {text}"));
+                    let value = if text.is_empty() { "NULL".to_owned() } else { literal(&text) };
+                    statements.push(format!("COMMENT ON EXTENSION {quoted} IS {value}"));
                 }
             }
             let outcome = base.with("queries", shown(&statements, None));

@@ -94,7 +94,11 @@ impl HostModule for PostgresqlSchema {
     type Drift = Vec<String>;
 
     fn check(&self, _: &Context) -> anyhow::Result<Check<Vec<String>>> {
-        refuse("postgresql_schema", &[("connect_params", !self.connect_params.is_empty())], "use the login's parameters")?;
+        refuse(
+            "postgresql_schema",
+            &[("connect_params", !self.connect_params.is_empty())],
+            "use the login's parameters",
+        )?;
         let name = literal(&self.name);
         let from = "pg_namespace n JOIN pg_roles r ON r.oid = n.nspowner";
         let comment = "coalesce(obj_description(n.oid, 'pg_namespace'), '')";
@@ -132,8 +136,8 @@ impl HostModule for PostgresqlSchema {
                     statements.push(format!("ALTER SCHEMA {quoted} OWNER TO {}", identifier(&owner)));
                 }
                 if let Some(text) = comment.filter(|text| !absent && !has("comment", text)) {
-                    let text = if text.is_empty() { "NULL".to_owned() } else { literal(&text) };
-                    statements.push(format!("COMMENT ON SCHEMA {quoted} IS {text}"));
+                    let value = if text.is_empty() { "NULL".to_owned() } else { literal(&text) };
+                    statements.push(format!("COMMENT ON SCHEMA {quoted} IS {value}"));
                 }
             }
             let outcome = base.with("queries", shown(&statements, None));

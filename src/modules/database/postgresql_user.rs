@@ -135,6 +135,27 @@ const FLAGS: &[(&str, &str)] = &[
     ("BYPASSRLS", "rolbypassrls"),
 ];
 
+/// Settings whose values are lists of names (`GUC_LIST_QUOTE`).
+const LISTS: &[&str] = &["search_path", "temp_tablespaces", "session_preload_libraries", "local_preload_libraries"];
+
+/// A list as the server keeps it: names that need quotes have them.
+fn list(text: &str) -> String {
+    let plain = |name: &str| {
+        name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+            && !name.starts_with(|c: char| c.is_ascii_digit())
+    };
+    let names = text.split(',').map(|name| name.trim().trim_matches('"'));
+    names.map(|name| if plain(name) { name.to_owned() } else { identifier(name) }).collect::<Vec<_>>().join(", ")
+}
+
+/// The words of a value in `SET … TO`.
+fn setting_value(name: &str, value: &str) -> String {
+    if !LISTS.contains(&name) {
+        return literal(value);
+    }
+    value.split(", ").map(|name| literal(name.trim_matches('"'))).collect::<Vec<_>>().join(", ")
+}
+
 impl HostModule for PostgresqlUser {
     type Drift = Vec<String>;
 
@@ -202,7 +223,11 @@ impl PostgresqlUser {
                  'same_expiry', {}, 'config', r.rolconfig, 'password', {password}, 'readable', {}) FROM {} r WHERE r.rolname = {name};\n",
                 wanted.same_expiry(),
                 password != "NULL",
-                if password == "NULL" { "pg_roles" } else { "(SELECT a.*, s.setconfig AS rolconfig FROM pg_authid a LEFT JOIN pg_db_role_setting s ON s.setrole = a.oid AND s.setdatabase = 0)" },
+                if password == "NULL" {
+                    "pg_roles"
+                } else {
+                    "(SELECT a.*, s.setconfig AS rolconfig FROM pg_authid a LEFT JOIN pg_db_role_setting s ON s.setrole = a.oid AND s.setdatabase = 0)"
+                },
             )
         };
         if self.state == State::Absent {
@@ -251,7 +276,10 @@ impl Wanted {
             let known = FLAGS.iter().find(|(name, _)| *name == bare);
             let Some((name, column)) = known else {
                 let names: Vec<&str> = FLAGS.iter().map(|(name, _)| *name).collect();
-                anyhow::bail!("Invalid role_attr_flags specified: `{word}`; known are {}, each also with NO", names.join(", "));
+                anyhow::bail!(
+                    "Invalid role_attr_flags specified: `{word}`; known are {}, each also with NO",
+                    names.join(", ")
+                );
             };
             flags.push((*name, *column, on));
         }
@@ -264,7 +292,9 @@ impl Wanted {
                     name.chars().all(|c| c.is_ascii_alphanumeric() || "_.".contains(c)) && !name.is_empty(),
                     "`{name}` is not the name of a setting"
                 );
-                Ok((name.to_ascii_lowercase(), text))
+                let name = name.to_ascii_lowercase();
+                let text = if LISTS.contains(&name.as_str()) { list(&text) } else { text };
+                Ok((name, text))
             })
             .collect::<anyhow::Result<Vec<_>>>()?;
         Ok(Self {
@@ -346,11 +376,10 @@ impl Wanted {
         } else if !options.is_empty() {
             statements.push(format!("ALTER USER {name}{with}"));
         }
-        if let Some(comment) = self.comment.as_ref().filter(|comment| !has("comment", json!(comment))) {
-            if !(found.is_none() && comment.is_empty()) {
-                let text = if comment.is_empty() { "NULL".to_owned() } else { literal(comment) };
-                statements.push(format!("COMMENT ON ROLE {name} IS {text}"));
-            }
+        let new = |comment: &&String| !(has("comment", json!(comment)) || (found.is_none() && comment.is_empty()));
+        if let Some(comment) = self.comment.as_ref().filter(new) {
+            let text = if comment.is_empty() { "NULL".to_owned() } else { literal(comment) };
+            statements.push(format!("COMMENT ON ROLE {name} IS {text}"));
         }
         self.settings(found, &name, &mut statements);
         statements
@@ -365,7 +394,11 @@ impl Wanted {
             .collect();
         for (setting, value) in &self.configuration {
             if !current.contains(&(setting, value)) {
-                statements.push(format!("ALTER ROLE {name} SET {} TO {}", setting_name(setting), literal(value)));
+                statements.push(format!(
+                    "ALTER ROLE {name} SET {} TO {}",
+                    setting_name(setting),
+                    setting_value(setting, value)
+                ));
             }
         }
         for (setting, _) in current.iter().filter(|_| self.reset) {

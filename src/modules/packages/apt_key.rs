@@ -81,7 +81,10 @@ impl ControllerModule for AptKey {
         let id = self.id()?;
         let sources = [&self.data, &self.file, &self.url, &self.keyserver].iter().filter(|s| s.is_some()).count();
         anyhow::ensure!(sources <= 1, "parameters are mutually exclusive: data|file|keyserver|url");
-        anyhow::ensure!(sources == 1 || id.is_some(), "one of the following is required: data, file, id, keyserver, url");
+        anyhow::ensure!(
+            sources == 1 || id.is_some(),
+            "one of the following is required: data, file, id, keyserver, url"
+        );
         let rings = self.rings(host).await?;
         let has = |id: &str| rings.iter().flat_map(|ring| &ring.keys).any(|key| key.is(id));
         if self.state == State::Absent {
@@ -89,7 +92,7 @@ impl ControllerModule for AptKey {
                 Some(id) => vec![id.clone()],
                 None => self.keys(None, cx, host).await?.iter().map(|key| key.fingerprint().to_owned()).collect(),
             };
-            return Ok(self.absent(&ids, rings));
+            return Ok(Self::absent(&ids, rings));
         }
         if let Some(id) = id.as_deref().filter(|id| has(id)) {
             return Ok(Verdict::Converged(described(Outcome::ok(), id)));
@@ -112,7 +115,10 @@ impl ControllerModule for AptKey {
                 (file.clone(), old.into_iter().flat_map(|key| key.packets).collect())
             }
         };
-        Ok(Verdict::Drift { drift: Drift::Add { file, old, keys: missing }, outcome: Outcome { changed: true, ..outcome } })
+        Ok(Verdict::Drift {
+            drift: Drift::Add { file, old, keys: missing },
+            outcome: Outcome { changed: true, ..outcome },
+        })
     }
 
     async fn apply<'a>(&'a self, drift: Drift, _: &'a Context, host: &'a dyn Access) -> anyhow::Result<Outcome> {
@@ -207,7 +213,7 @@ impl AptKey {
         Ok(rings)
     }
 
-    fn absent(&self, ids: &[String], rings: Vec<Ring>) -> Verdict<Drift> {
+    fn absent(ids: &[String], rings: Vec<Ring>) -> Verdict<Drift> {
         let id = ids.first().cloned().unwrap_or_default();
         let outcome = described(Outcome::ok(), &id);
         let mut files = Vec::new();
@@ -237,7 +243,9 @@ impl AptKey {
         let url = match (&self.url, &self.keyserver) {
             (Some(url), _) => url.clone(),
             (None, Some(server)) => key_server(server, id.context("`keyserver` needs `id`")?),
-            (None, None) => anyhow::bail!("the key is not there, and no data, file, keyserver or url says where to get it"),
+            (None, None) => {
+                anyhow::bail!("the key is not there, and no data, file, keyserver or url says where to get it")
+            }
         };
         let mut request = Request::get(&url, Duration::from_secs(30));
         request.trust.anyone = !self.validate_certs;

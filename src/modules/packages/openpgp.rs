@@ -41,7 +41,10 @@ impl Key {
 pub(super) fn keys(bytes: &[u8]) -> anyhow::Result<Vec<Key>> {
     let text = std::str::from_utf8(bytes).unwrap_or_default();
     let packets = if text.contains("-----BEGIN PGP") { dearmour(text)? } else { bytes.to_vec() };
-    ensure!(!packets.starts_with(b"KBXf") && packets.get(8..12) != Some(b"KBXf"), "it is a keybox of gpg, not a keyring");
+    ensure!(
+        !packets.starts_with(b"KBXf") && packets.get(8..12) != Some(b"KBXf"),
+        "it is a keybox of gpg, not a keyring"
+    );
     let mut keys: Vec<Key> = Vec::new();
     let mut rest = packets.as_slice();
     while !rest.is_empty() {
