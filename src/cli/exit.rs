@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use crate::engine::Ended;
+
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -27,5 +29,20 @@ pub enum Exit {
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)
+    }
+}
+
+impl Exit {
+    /// The status of a run.
+    pub fn of(ended: &Ended) -> Self {
+        match ended.interrupted {
+            Some(15) => Self::Terminated,
+            Some(_) => Self::Interrupted,
+            // A host that can't be reached hides what would have failed there: it is the graver news.
+            None if ended.unreachable => Self::Unreachable,
+            None if ended.failed => Self::Failed,
+            None if ended.error.is_some() => Self::Error,
+            None => Self::Ok,
+        }
     }
 }

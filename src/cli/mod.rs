@@ -1,13 +1,26 @@
 //! The command line: one file a verb; clap only, the work is done elsewhere.
 
+pub mod ansible;
+pub mod ansible_playbook;
 pub mod args;
+pub mod check;
+pub mod common;
+pub mod compat;
 pub mod doc;
 pub mod exit;
 pub mod extra_vars;
+pub mod failure;
+pub mod inventory;
+pub mod listing;
 pub mod passwords;
 pub mod prompt;
 pub mod replay;
+pub mod run;
 pub mod schema;
+pub mod signals;
+pub mod static_scope;
+pub mod vault;
+pub mod vaults;
 pub mod version;
 
 use std::ffi::OsString;
@@ -18,6 +31,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 pub use exit::Exit;
+pub use failure::Failure;
 
 use crate::report::Screen;
 use crate::text::{Diagnostic, render_diagnostic};
@@ -32,14 +46,26 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    Replay(replay::Replay),
+    Run(Box<run::Run>),
+    Check(Box<check::Check>),
+    Inventory(Box<inventory::InventoryVerb>),
+    Vault(vault::VaultVerb),
     Doc(doc::Doc),
+    Replay(replay::Replay),
     Schema(schema::Schema),
     /// Print a completion script for a shell
     Completions {
         /// The shell
         shell: clap_complete::Shell,
     },
+    #[command(infer_long_args = true)]
+    AnsiblePlaybook(Box<ansible_playbook::AnsiblePlaybook>),
+    #[command(infer_long_args = true)]
+    Ansible(Box<ansible::Ansible>),
+    #[command(infer_long_args = true, hide = true)]
+    AnsibleVault(vault::VaultVerb),
+    #[command(infer_long_args = true, hide = true)]
+    AnsibleInventory(Box<inventory::InventoryVerb>),
     /// Print the version
     Version(version::Version),
 }
@@ -55,8 +81,10 @@ pub fn main() -> ExitCode {
         complain(&format!("error: crudctl itself failed{place}: {text}\nhelp: this is a defect; please report it"));
     }));
     let given = arguments(std::env::args_os().collect());
-    match std::panic::catch_unwind(|| dispatch(given)) {
-        Ok(exit) => exit.into(),
+    let compatible = given.get(1).is_some_and(|verb| NAMES.iter().any(|name| verb == name));
+    match std::panic::catch_unwind(|| dispatch(given, compatible)) {
+        Ok(exit) => exit,
+        Err(_) if compatible => ExitCode::from(250),
         Err(_) => Exit::Error.into(),
     }
 }
@@ -70,25 +98,35 @@ fn arguments(mut given: Vec<OsString>) -> Vec<OsString> {
     given
 }
 
-fn dispatch(given: Vec<OsString>) -> Exit {
+fn dispatch(given: Vec<OsString>, compatible: bool) -> ExitCode {
     let cli = match Cli::try_parse_from(given) {
         Ok(cli) => cli,
-        Err(error) => return usage(&error),
+        Err(error) if compatible => return compat::usage(&error),
+        Err(error) => return usage(&error).into(),
     };
-    let ended = match cli.verb {
-        Verb::Replay(verb) => verb.run(),
-        Verb::Doc(verb) => verb.run(),
-        Verb::Schema(verb) => verb.run(),
+    let ended: Result<Exit, Failure> = match cli.verb {
+        Verb::Run(verb) => verb.run(),
+        Verb::Check(verb) => verb.run(),
+        Verb::Inventory(verb) | Verb::AnsibleInventory(verb) => verb.run(),
+        Verb::Vault(verb) | Verb::AnsibleVault(verb) => verb.run().map_err(Failure::from),
+        Verb::Doc(verb) => verb.run().map_err(Failure::from),
+        Verb::Replay(verb) => verb.run().map_err(Failure::from),
+        Verb::Schema(verb) => verb.run().map_err(Failure::from),
         Verb::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "crudctl", &mut std::io::stdout());
             Ok(Exit::Ok)
         }
-        Verb::Version(verb) => verb.run(),
+        Verb::AnsiblePlaybook(verb) => return verb.run(),
+        Verb::Ansible(verb) => return verb.run(),
+        Verb::Version(verb) => verb.run().map_err(Failure::from),
     };
-    ended.unwrap_or_else(|error| {
-        report_error(&error);
-        Exit::Error
-    })
+    match ended {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            report_errors(&failure.errors);
+            failure.exit.into()
+        }
+    }
 }
 
 /// A command line that can't be parsed, or a wish for help.
@@ -110,11 +148,13 @@ pub fn complain(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
-/// An error in full: a diagnostic with its place, any other with its causes.
-pub fn report_error(error: &anyhow::Error) {
+/// Errors in full, each with its place.
+pub fn report_errors(errors: &[Diagnostic]) {
     let color = Screen::process().color;
-    match error.downcast_ref::<Diagnostic>() {
-        Some(diagnostic) => complain(&render_diagnostic(diagnostic, color)),
-        None => complain(&render_diagnostic(&Diagnostic::plain(format!("{error:#}")), color)),
+    for error in errors {
+        complain(&render_diagnostic(error, color));
+    }
+    if errors.len() > 1 {
+        complain(&format!("{} errors", errors.len()));
     }
 }

@@ -16,7 +16,7 @@ mod run;
 pub mod secrets;
 mod sequence;
 mod settings;
-mod tags;
+pub(crate) mod tags;
 mod task;
 mod vars;
 

@@ -28,7 +28,7 @@ pub(super) fn of(frame: &Frame, templar: &Templar, scope: &TaskScope) -> BTreeSe
 }
 
 /// Whether a task with these tags is to run.
-pub(super) fn selected(tags: &BTreeSet<String>, only: &[String], skip: &[String]) -> bool {
+pub(crate) fn selected(tags: &BTreeSet<String>, only: &[String], skip: &[String]) -> bool {
     let has = |tag: &str| tags.contains(tag);
     let tagged = tags.iter().any(|t| t != "always" && t != "never") || !tags.is_empty();
     let matches = |wanted: &[String]| wanted.iter().any(|w| has(w));

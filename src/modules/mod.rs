@@ -1,5 +1,6 @@
 //! What a task can do: one file a module, in groups; each group's `mod.rs` holds its table.
 
+mod commands;
 pub mod contract;
 mod database;
 mod guarded;
@@ -13,7 +14,8 @@ pub use contract::{
 };
 
 /// The tables of all groups.
-const GROUPS: &[&[Descriptor]] = &[packages::TABLE, system::TABLE, net::TABLE, database::TABLE];
+const GROUPS: &[&[Descriptor]] =
+    &[commands::TABLE, packages::TABLE, system::TABLE, net::TABLE, database::TABLE];
 
 /// All modules.
 pub fn all() -> impl Iterator<Item = &'static Descriptor> {
