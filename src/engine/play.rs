@@ -53,6 +53,8 @@ pub(super) struct PlayRun {
     pub any_errors_fatal: bool,
     pub max_fail_percentage: Option<f64>,
     pub forks: usize,
+    /// Whether a failure took hosts along that had not failed themselves.
+    pub spread: std::sync::atomic::AtomicBool,
 }
 
 /// Runs a play on all its hosts; true ends the run.
@@ -99,7 +101,9 @@ pub(super) async fn run(run: &Arc<Run>, play: Arc<Play>, dir: &Path) -> bool {
     }
     let lost =
         !all.is_empty() && all.iter().all(|h| matches!(h.state().standing, Standing::Failed | Standing::Unreachable));
-    if lost {
+    // The notice is for failures that took hosts along which had not failed themselves.
+    let spread = prepared.play.spread.load(std::sync::atomic::Ordering::Relaxed);
+    if lost && (spread || matches!(prepared.play.strategy, Strategy::Free)) {
         run.events.emit(Event::NoHosts { remaining: true });
     }
     lost
@@ -398,6 +402,7 @@ impl PlayRun {
         };
         let batch = self.vars.batch.read().unwrap_or_else(PoisonError::into_inner).clone();
         if fatal || self.too_many_failed(&batch) {
+            self.spread.store(true, std::sync::atomic::Ordering::Relaxed);
             for host in &batch {
                 let mut state = host.state();
                 if state.standing == Standing::Active {

@@ -102,6 +102,7 @@ pub(super) async fn prepare(run: &Arc<Run>, play: &Arc<Play>, dir: &Path) -> Res
         force_handlers,
         any_errors_fatal,
         max_fail_percentage: percentage,
+        spread: std::sync::atomic::AtomicBool::new(false),
         forks,
     });
     Ok(Some(Prepared { play, batches }))

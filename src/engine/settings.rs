@@ -139,7 +139,15 @@ impl Settings {
     ) -> Result<Self, Diagnostic> {
         let r = Renderer { templar, scope };
         let frame = &*task.frame;
-        let timeout = r.text(frame, |k| k.timeout.as_ref())?.and_then(|t| t.parse::<f64>().ok()).filter(|t| *t > 0.0);
+        let timeout = r.text(frame, |k| k.timeout.as_ref())?.and_then(|t| t.parse::<f64>().ok());
+        if let Some(seconds) = timeout
+            && !(0.0..=100_000_000.0).contains(&seconds)
+            && let Some(node) = frame.inherited(|k| k.timeout.as_ref())
+        {
+            let message = format!("Timeout {seconds} is invalid, it must be between 0 and 100000000.");
+            return Err(Diagnostic::error(message, &node.place));
+        }
+        let timeout = timeout.filter(|t| *t > 0.0);
         Ok(Self {
             r#become: r.flag(frame, |k| k.r#become.as_ref())?,
             become_user: r.text(frame, |k| k.become_user.as_ref())?,

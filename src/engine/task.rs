@@ -870,8 +870,9 @@ pub(super) fn batch_end(end: End) -> TaskEnd {
 
 fn timed_out(limit: Duration) -> TaskEnd {
     let seconds = limit.as_secs_f64();
-    let mut end = TaskEnd::of(Outcome::failed(format!("The {seconds} second action timed out.")));
-    end.result.insert("timedout".into(), serde_json::json!({"period": seconds}));
+    let mut end = TaskEnd::of(Outcome::failed(format!("Timed out after {seconds} second(s).")));
+    let period = if seconds.fract() == 0.0 { serde_json::json!(limit.as_secs()) } else { serde_json::json!(seconds) };
+    end.result.insert("timedout".into(), serde_json::json!({"period": period}));
     end
 }
 

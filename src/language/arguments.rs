@@ -51,7 +51,8 @@ pub(super) fn split(module: &str, node: &Node) -> Result<Line, String> {
         let token = &text[start..end];
         match pair(token) {
             Some((name, raw)) if !command || BESIDE_COMMAND.contains(&name) => {
-                pairs.push((Node::data(name, &node.place), value(unquote(raw))));
+                let name = if name.contains("{{") { value(name.to_owned()) } else { Node::data(name, &node.place) };
+                pairs.push((name, value(unquote(raw))));
             }
             _ => rest.push((start, end)),
         }
@@ -80,11 +81,25 @@ pub(super) fn split(module: &str, node: &Node) -> Result<Line, String> {
 
 /// `name=value`, where the token is one.
 fn pair(token: &str) -> Option<(&str, &str)> {
+    if token.starts_with("{{") {
+        // The name is a template itself.
+        let at = template_end(token)?;
+        return token[at..].find('=').map(|equals| (&token[..at + equals], &token[at + equals + 1..]));
+    }
     let (name, value) = token.split_once('=')?;
     let valid = !name.is_empty()
         && !name.starts_with(|c: char| c.is_ascii_digit())
         && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.'));
     valid.then_some((name, value))
+}
+
+/// Where the templates at the beginning of a token end.
+fn template_end(token: &str) -> Option<usize> {
+    let mut at = 0;
+    while token[at..].starts_with("{{") {
+        at += token[at..].find("}}")? + 2;
+    }
+    Some(at)
 }
 
 /// A value without the quotes around it.

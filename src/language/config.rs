@@ -122,7 +122,14 @@ impl Values {
 
     fn paths(&self, variable: &str, section: &str, key: &str, defaults: &[&str]) -> Vec<PathBuf> {
         match self.get(&[variable], section, key) {
-            Some(text) => text.split(':').filter(|p| !p.trim().is_empty()).map(|p| self.path(p)).collect(),
+            Some(text) => {
+                // Paths of the environment are relative to where the user stands, those of a file to the file.
+                let here = std::env::var(variable).is_ok_and(|value| !value.is_empty());
+                let path = |p: &str| {
+                    if here { PathBuf::from(crate::language::template::filters::expanduser(p)) } else { self.path(p) }
+                };
+                text.split(':').filter(|p| !p.trim().is_empty()).map(path).collect()
+            }
             None => defaults.iter().map(|p| self.path(p)).collect(),
         }
     }

@@ -27,6 +27,8 @@ pub struct Inventory {
     groups: IndexMap<String, Group>,
     hosts: IndexMap<String, IndexMap<String, Node>>,
     host_files: IndexMap<String, IndexMap<String, Node>>,
+    /// From `group_vars/`, of groups that may yet be made.
+    group_files: IndexMap<String, IndexMap<String, Node>>,
     sources: Vec<String>,
 }
 
@@ -289,6 +291,10 @@ impl Inventory {
             for (name, group) in &mut self.groups {
                 group.files.extend(read(&groups, name));
             }
+            for name in names_in(&groups).into_iter().filter(|name| !self.groups.contains_key(name)) {
+                let vars = read(&groups, &name);
+                self.group_files.entry(name).or_default().extend(vars);
+            }
         }
         if hosts.is_dir() {
             let names: Vec<String> = self
@@ -358,7 +364,8 @@ impl Inventory {
     }
 
     pub(super) fn ensure_group(&mut self, group: &str) {
-        self.groups.entry(group.to_owned()).or_default();
+        let files = self.group_files.shift_remove(group).unwrap_or_default();
+        self.groups.entry(group.to_owned()).or_insert_with(|| Group { files, ..Group::default() });
     }
 
     /// Adds a host (and groups); true where that changed anything.
@@ -383,6 +390,10 @@ impl Inventory {
         self.hosts.entry(host.to_owned()).or_default();
         if group == "all" {
             return false;
+        }
+        if !self.groups.contains_key(group) {
+            let files = self.group_files.shift_remove(group).unwrap_or_default();
+            self.groups.insert(group.to_owned(), Group { files, ..Group::default() });
         }
         let added = self.groups.entry(group.to_owned()).or_default().hosts.insert(host.to_owned());
         if group != "ungrouped"
@@ -513,4 +524,18 @@ impl Inventory {
     pub fn matching(&self, pattern: &str) -> Result<Vec<String>, Diagnostic> {
         pattern::matching(self, pattern)
     }
+}
+/// The groups that a `group_vars/` directory has files (or directories) of.
+fn names_in(dir: &Path) -> IndexSet<String> {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().filter_map(Result::ok);
+    let mut names: Vec<String> = entries
+        .filter_map(|entry| {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let stem = ["yml", "yaml", "json"].iter().find_map(|end| name.strip_suffix(&format!(".{end}")));
+            let plain = stem.map_or_else(|| name.clone(), str::to_owned);
+            (!name.starts_with('.') && !name.ends_with('~')).then_some(plain)
+        })
+        .collect();
+    names.sort();
+    names.into_iter().collect()
 }

@@ -14,8 +14,7 @@ pub use contract::{
 };
 
 /// The tables of all groups.
-const GROUPS: &[&[Descriptor]] =
-    &[commands::TABLE, packages::TABLE, system::TABLE, net::TABLE, database::TABLE];
+const GROUPS: &[&[Descriptor]] = &[commands::TABLE, packages::TABLE, system::TABLE, net::TABLE, database::TABLE];
 
 /// All modules.
 pub fn all() -> impl Iterator<Item = &'static Descriptor> {

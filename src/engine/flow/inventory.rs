@@ -27,7 +27,7 @@ pub(super) fn add_host(call: &Call, cx: &Cx<'_>) -> Result<Ran, Diagnostic> {
     // `name: host:port` sets the port.
     let name = match name.rsplit_once(':') {
         Some((host, port)) if !host.contains(':') && port.parse::<u16>().is_ok() => {
-            vars.entry("ansible_port").or_insert_with(|| port.parse::<u16>().unwrap_or_default().into());
+            vars.entry("ansible_ssh_port").or_insert_with(|| port.parse::<u16>().unwrap_or_default().into());
             host.to_owned()
         }
         _ => name,

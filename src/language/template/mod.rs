@@ -221,7 +221,8 @@ impl Templar {
         }
         let defaults = TextOptions::default();
         let syntax = options.unwrap_or(&defaults).syntax()?;
-        let kept: &'static str = Box::leak(text.to_owned().into_boxed_str());
+        let text = if options.is_none() { keep_backslashes(text) } else { std::borrow::Cow::Borrowed(text) };
+        let kept: &'static str = Box::leak(text.into_owned().into_boxed_str());
         let tree = machinery::parse(kept, "<template>", syntax).map_err(|error| syntax_fault(&error))?;
         let tree: &'static ast::Stmt<'static> = Box::leak(Box::new(tree));
         self.0.templates.lock().unwrap_or_else(PoisonError::into_inner).insert(key, tree);
@@ -437,6 +438,37 @@ impl Templar {
         }
         found
     }
+}
+
+/// In `{{ … }}` of YAML files a backslash within a string is a backslash: YAML has its own escapes, and nobody would write them twice.
+fn keep_backslashes(text: &str) -> std::borrow::Cow<'_, str> {
+    if !text.contains('\\') {
+        return text.into();
+    }
+    let mut out = String::with_capacity(text.len() + 8);
+    let (mut inside, mut quote) = (false, None);
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match (inside, quote) {
+            (false, _) => inside = c == '{' && chars.peek() == Some(&'{'),
+            (true, None) if c == '}' && chars.peek() == Some(&'}') => inside = false,
+            (true, None) if c == '"' || c == '\'' => quote = Some(c),
+            (true, None) => {}
+            (true, Some(_)) if c == '\\' => {
+                out.push_str("\\\\");
+                match chars.next() {
+                    Some(next) if Some(next) == quote => out.extend(['\\', next]),
+                    Some('\\') => out.push_str("\\\\"),
+                    next => out.extend(next),
+                }
+                continue;
+            }
+            (true, Some(q)) if c == q => quote = None,
+            (true, Some(_)) => {}
+        }
+        out.push(c);
+    }
+    out.into()
 }
 
 fn syntax_fault(error: &minijinja::Error) -> Fault {

@@ -264,6 +264,11 @@ fn path(name: &str, value: &Value, other: &Value) -> bool {
 }
 
 fn uri(name: &str, text: &str, schemes: &Option<Value>) -> bool {
+    let explicit = matches!(schemes, Some(Value::Array(all)) if !all.is_empty());
+    // Any text is a URI whose scheme and authority are implied, as long as no scheme is asked for.
+    if name == "uri" && !explicit {
+        return true;
+    }
     let Some((scheme, rest)) = text.split_once(':') else { return false };
     let valid = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
         && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));

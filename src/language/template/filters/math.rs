@@ -250,15 +250,11 @@ fn bool(call: &Call) -> Answer {
         Value::String(text) => match text.to_lowercase().trim() {
             "yes" | "on" | "1" | "true" | "y" | "t" => true.into(),
             "no" | "off" | "0" | "false" | "n" | "f" => false.into(),
-            _ => {
-                return Err(format!(
-                    "The `bool` filter coerced invalid value {} (str) to False; a boolean is wanted",
-                    python::repr(&call.value)
-                ));
-            }
+            // What is no boolean is false, as it always was in Ansible (which warns of it now).
+            _ => false.into(),
         },
         Value::Number(_) => Value::from(float(&call.value) == Some(1.0)),
-        other => return Err(format!("a boolean is wanted, not {}", super::super::call::type_name(other))),
+        _ => false.into(),
     })
 }
 

@@ -29,7 +29,16 @@ pub(super) fn list(lookup: &Lookup<'_>) -> Found {
 pub(super) fn dict(lookup: &Lookup<'_>) -> Found {
     let mut out = vec![];
     for term in flat(&lookup.terms) {
-        let Value::Object(map) = term else { return Err("with_dict expects a dict".into()) };
+        let map = match term {
+            Value::Object(map) => map,
+            other => {
+                return Err(format!(
+                    "the 'ansible.builtin.dict' lookup plugin expects a dictionary, got '{}' of type <class '{}'>)",
+                    python::str_of(&other),
+                    super::super::call::type_name(&other)
+                ));
+            }
+        };
         out.extend(map.into_iter().map(|(key, value)| json!({"key": key, "value": value})));
     }
     Ok(out)

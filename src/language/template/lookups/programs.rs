@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::super::regex;
 use super::{Found, Lookup};
+use crate::text::python;
 
 pub(super) fn env(lookup: &Lookup<'_>) -> Found {
     lookup.only("env", &["default"])?;
@@ -69,8 +70,17 @@ pub(super) fn varnames(lookup: &Lookup<'_>) -> Found {
     lookup.only("varnames", &[])?;
     let names = lookup.around.names();
     let mut out = vec![];
-    for pattern in lookup.texts() {
-        let pattern = regex::compile(&pattern, regex::Flags::default())?;
+    for term in &lookup.terms {
+        let Value::String(pattern) = term else {
+            let kind = super::super::call::type_name(term);
+            let text = python::str_of(term);
+            return Err(format!("Invalid setting identifier, \"{text}\" is not a string, it is a <class '{kind}'>"));
+        };
+        let wrong = |why: &str| format!("Unable to use \"{pattern}\" as a search parameter: {why}");
+        if pattern.starts_with(['*', '+', '?']) {
+            return Err(wrong("nothing to repeat at position 0"));
+        }
+        let pattern = regex::compile(pattern, regex::Flags::default()).map_err(|error| wrong(&error))?;
         out.extend(
             names.iter().filter(|name| pattern.is_match(name).unwrap_or(false)).map(|name| Value::from(name.as_str())),
         );
