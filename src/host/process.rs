@@ -88,7 +88,8 @@ impl Process {
 
 /// A program's stdin and stdout as one stream.
 pub(super) struct Duplex {
-    input: Input,
+    /// Until it is shut down: only a pipe that is dropped is closed.
+    input: Option<Input>,
     output: Output,
     _child: Child,
 }
@@ -100,7 +101,7 @@ impl Duplex {
         tokio::spawn(async move {
             let _ = tokio::io::copy(&mut errors, &mut tokio::io::sink()).await;
         });
-        Ok(Self { input, output, _child: child })
+        Ok(Self { input: Some(input), output, _child: child })
     }
 }
 
@@ -112,14 +113,22 @@ impl AsyncRead for Duplex {
 
 impl AsyncWrite for Duplex {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.input).poll_write(cx, buf)
+        match &mut self.input {
+            Some(input) => Pin::new(input).poll_write(cx, buf),
+            None => Poll::Ready(Err(std::io::ErrorKind::BrokenPipe.into())),
+        }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.input).poll_flush(cx)
+        match &mut self.input {
+            Some(input) => Pin::new(input).poll_flush(cx),
+            None => Poll::Ready(Ok(())),
+        }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.input).poll_shutdown(cx)
+        std::task::ready!(self.as_mut().poll_flush(cx))?;
+        self.input = None;
+        Poll::Ready(Ok(()))
     }
 }
