@@ -113,18 +113,19 @@ impl Session {
         let slots: Vec<Arc<Slot>> =
             self.0.shells.lock().unwrap_or_else(PoisonError::into_inner).drain().map(|(_, slot)| slot).collect();
         let local = self.is_local();
-        let end = slots.iter().map(|slot| async move {
+        let mut shells = vec![];
+        for slot in &slots {
             match slot.shell.try_lock() {
-                Ok(mut shell) => {
-                    if let Some(shell) = shell.take() {
-                        shell.close(local).await;
-                    }
-                }
+                Ok(mut shell) => shells.extend(shell.take()),
                 Err(_) => slot.interrupt(),
             }
-        });
-        futures_util::future::join_all(end).await;
+        }
+        let (waited, others): (Vec<Shell>, Vec<Shell>) =
+            shells.into_iter().partition(|shell| local || shell.has_files());
+        futures_util::future::join_all(waited.into_iter().map(Shell::close)).await;
         self.0.link.read().await.close().await;
+        // Only now: a stdin that ended while the login stood would be another round trip.
+        drop(others);
     }
 
     /// Round trips so far: batches, and channels that were opened for streams.
@@ -164,19 +165,17 @@ impl Inner {
             };
         };
         let nonce = nonce();
-        let line = privilege::command_line(who, argv, &nonce).map_err(anyhow::Error::msg)?;
-        let process = link.spawn(&line, persistent).await?;
+        let command = privilege::command_line(who, argv, &nonce).map_err(anyhow::Error::msg)?;
+        let process = link.spawn(&command, persistent).await?;
         match &who.password {
             Some(password) => privilege::ask(process, who, password.expose(), &nonce).await,
             None => Ok(process),
         }
     }
 
-    /// Starts a shell; returns it, and whether it brought the batch along.
-    async fn shell(&self, who: Option<&Become>, batch: &[Entry]) -> anyhow::Result<(Shell, Option<i32>, bool)> {
+    /// Starts a shell, with the batch in the request where that can be and is wanted.
+    async fn shell(&self, who: Option<&Become>, batch: &[Entry], wanted: bool) -> anyhow::Result<Started> {
         let opening_nonce = nonce();
-        // As another user it would fill the log of that: `sudo` writes each argument list there.
-        let wanted = who.is_none() && !self.is_local();
         let opening = if wanted { shell::opening(batch, &opening_nonce) } else { None };
         let mut argv = vec!["sh".to_owned()];
         if let Some(text) = &opening {
@@ -184,9 +183,9 @@ impl Inner {
             argv.extend(["-c".to_owned(), text.clone()]);
         }
         let process = self.start(who, &argv, true).await?;
-        let group = process.group();
+        let group = process.group().unwrap_or(0);
         let shell = Shell::new(process, opening.is_some().then_some(&*opening_nonce), &nonce())?;
-        Ok((shell, group, opening.is_some()))
+        Ok(Started { shell, group, travels: opening.is_some() })
     }
 
     async fn batch(
@@ -198,29 +197,40 @@ impl Inner {
         let slot =
             Arc::clone(self.shells.lock().unwrap_or_else(PoisonError::into_inner).entry(who.clone()).or_default());
         let mut place = slot.shell.lock().await;
-        let mut travels = false;
-        if place.is_none() {
-            let (shell, group, brought) = match self.shell(who.as_ref(), batch).await {
-                Ok(started) => started,
-                Err(error) if who.is_some() && self.alive().await => return Err(Lost::Become(format!("{error:#}"))),
-                Err(error) => return Err(Lost::Disconnected(format!("{error:#}"))),
-            };
-            slot.group.store(group.unwrap_or(0), Ordering::Relaxed);
-            travels = brought;
-            *place = Some(shell);
+        // `sudo -i` would take newlines out of the text.
+        let mut opening = !self.is_local() && who.as_ref().is_none_or(|who| who.flags.is_none());
+        loop {
+            let mut travels = false;
+            if place.is_none() {
+                let started = match self.shell(who.as_ref(), batch, opening).await {
+                    Ok(started) => started,
+                    Err(error) if who.is_some() && self.alive().await => {
+                        return Err(Lost::Become(format!("{error:#}")));
+                    }
+                    Err(error) => return Err(Lost::Disconnected(format!("{error:#}"))),
+                };
+                slot.group.store(started.group, Ordering::Relaxed);
+                travels = started.travels;
+                *place = Some(started.shell);
+            }
+            let Some(shell) = place.as_mut() else { return Ok(()) };
+            let result = self.converse(who.as_ref(), shell, batch, travels, send).await;
+            let Err(lost) = result else { return Ok(()) };
+            let silent = !shell.spoke;
+            *place = None;
+            let Lost::Disconnected(text) = lost else { return Err(lost) };
+            let alive = self.alive().await;
+            if travels && silent && alive {
+                // A login shell that is no sh may not take such a request.
+                opening = false;
+                continue;
+            }
+            return Err(match who {
+                // A shell that never said a word: the other user could not be had.
+                Some(who) if silent && alive => Lost::Become(privilege::explain(&who, &text)),
+                _ => Lost::Disconnected(self.why(text, alive).await),
+            });
         }
-        let Some(shell) = place.as_mut() else { return Ok(()) };
-        let result = self.converse(who.as_ref(), shell, batch, travels, send).await;
-        let Err(lost) = result else { return Ok(()) };
-        let spoke = shell.pid.is_some();
-        *place = None;
-        let Lost::Disconnected(text) = lost else { return Err(lost) };
-        let alive = self.alive().await;
-        Err(match who {
-            // A shell that never said a word: the other user could not be had.
-            Some(who) if !spoke && alive => Lost::Become(privilege::explain(&who, &text)),
-            _ => Lost::Disconnected(self.why(text, alive).await),
-        })
     }
 
     /// Why a connection was lost, in words.
@@ -384,6 +394,15 @@ impl Inner {
         self.bytes_up.fetch_add(upload.bytes.len() as u64, Ordering::Relaxed);
         upload::send(process, upload).await
     }
+}
+
+/// A shell that was started.
+struct Started {
+    shell: Shell,
+    /// Its process group on this machine, or 0.
+    group: i32,
+    /// Whether it brought the batch along.
+    travels: bool,
 }
 
 enum Ran {

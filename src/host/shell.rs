@@ -61,6 +61,8 @@ pub(super) struct Shell {
     greeting: Option<String>,
     /// Its process, once it said so.
     pub pid: Option<i32>,
+    /// Whether it gave a reply yet.
+    pub spoke: bool,
 }
 
 /// The shell's own functions. `crud_e FLAGS CHECK APPLY` runs an entry; `crud_m` marks an end in both streams.
@@ -130,6 +132,7 @@ impl Shell {
             functions: HashSet::new(),
             greeting: Some(greeting),
             pid: None,
+            spoke: false,
         })
     }
 
@@ -188,12 +191,13 @@ impl Shell {
         }
     }
 
-    /// Ends the shell. It removes its files by itself when its stdin ends; where there are some, or where it would be left running,
-    /// that is waited for.
-    pub(super) async fn close(mut self, local: bool) {
-        if self.uploaded.is_empty() && !local {
-            return;
-        }
+    /// Whether files for it are on the host.
+    pub(super) fn has_files(&self) -> bool {
+        !self.uploaded.is_empty()
+    }
+
+    /// Ends the shell, and waits until its files are gone. One that is dropped removes them by itself when its stdin ends.
+    pub(super) async fn close(mut self) {
         if self.greeting.is_none() {
             let _ = self
                 .stdin
@@ -232,6 +236,7 @@ impl Shell {
             Some(Piece::Frame(frame)) => frame.data,
             other => return Err(self.ended(other).await),
         };
+        self.spoke = true;
         let time = Some((started, jiff::Timestamp::now()));
         Ok((kind, Reply { status, stdout, stderr, time }))
     }

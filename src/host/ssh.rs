@@ -68,13 +68,11 @@ impl Master {
             reason: format!("could not start ssh: {error}"),
             hint: Some("install OpenSSH's client (openssh-client)".into()),
         })?;
-        let status = match tokio::time::timeout(limit, child.wait()).await {
-            Ok(status) => status.map_err(internal)?,
-            Err(_) => {
-                let _ = child.start_kill();
-                return Err(explain(&format!("Connection timed out after {} s", limit.as_secs()), target));
-            }
+        let Ok(status) = tokio::time::timeout(limit, child.wait()).await else {
+            let _ = child.start_kill();
+            return Err(explain(&format!("Connection timed out after {} s", limit.as_secs()), target));
         };
+        let status = status.map_err(internal)?;
         let text = std::fs::read_to_string(&log).unwrap_or_default();
         if !status.success() {
             return Err(explain(&text, target));

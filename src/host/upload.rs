@@ -35,7 +35,11 @@ pub(super) fn in_band(upload: &Upload) -> String {
 
 /// Text in front of a script that makes it end where one of its uploads could not be stored.
 pub(super) fn guard(script: &Script) -> String {
-    script.uploads.iter().map(|upload| format!("crud_h {}\n", upload.sha256)).collect()
+    let mut text = String::new();
+    for upload in &script.uploads {
+        text.push_str(&format!("crud_h {}\n", upload.sha256));
+    }
+    text
 }
 
 /// The script that stores an upload from its stdin: size and, where the host can, hash are compared before it gets its name.

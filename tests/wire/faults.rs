@@ -48,7 +48,7 @@ async fn a_reboot_is_waited_for() {
     let before = output(&session, None, boot).await;
     run(&session, become_root("sudo", None), vec![act("systemctl reboot")]).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
-    session.reconnect(Duration::from_secs(60)).await.expect("a new login");
+    session.reconnect(Duration::from_mins(1)).await.expect("a new login");
     assert_ne!(output(&session, None, boot).await, before);
     // A host that stays away is given up when time is over.
     lab(&["host", "cut", &machine.name]);
@@ -70,7 +70,10 @@ async fn streams_timeouts_and_noise() {
     ssh.read_exact(&mut banner).await.expect("sshd's banner");
     assert_eq!(&banner, b"SSH-");
     drop(ssh);
-    let mut program = session.open(become_root("sudo", None), vec!["sh".into(), "-c".into(), "id -un; wc -c".into()]).await.expect("a stream");
+    let mut program = session
+        .open(become_root("sudo", None), vec!["sh".into(), "-c".into(), "id -un; wc -c".into()])
+        .await
+        .expect("a stream");
     program.write_all(&vec![0u8; 3_000_000]).await.expect("written");
     program.shutdown().await.expect("closed");
     let mut said = String::new();

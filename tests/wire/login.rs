@@ -16,7 +16,7 @@ async fn a_converged_play_takes_few_round_trips() {
     }
     let machine = Machine::up("w41", &[]);
     let proxy = machine.delayed(&["--rtt", "20"]);
-    for (user, who, limit) in [("root", None, 11), ("deploy", crate::machine::become_root("sudo", None), 12)] {
+    for (user, who, limit) in [("root", None, 11), ("deploy", crate::machine::become_root("sudo", None), 11)] {
         crate::machine::lab(&["delay", "zero", &machine.name]);
         let session = connect(SshTarget { user: Some(user.into()), ..proxy.clone() }).await;
         let gather = Entry { check: Some(facts::script(&[])), ..Entry::default() };
@@ -24,7 +24,8 @@ async fn a_converged_play_takes_few_round_trips() {
         let known = facts::parse(&gathered.expect("a reply")).expect("facts");
         assert_eq!((known["distribution"].as_str(), known["user_id"].as_str()), (Some("Debian"), Some("root")));
         let before = session.bytes_up();
-        let checks = (0..50).map(|_| Entry { check: Some(Script::new("[ -e /etc/passwd ] || exit 10")), ..Entry::default() });
+        let checks =
+            (0..50).map(|_| Entry { check: Some(Script::new("[ -e /etc/passwd ] || exit 10")), ..Entry::default() });
         assert_eq!(run(&session, who, checks.collect()).await.len(), 50);
         // A script of 28 bytes: what frames it stays below 60.
         let framing = (session.bytes_up() - before) / 50 - 28;
@@ -88,7 +89,10 @@ async fn logins_by_password_and_reasons_of_failures() {
     assert_eq!(output(&session, None, "id -un").await, "locked\n");
     session.close().await;
     let reason = refused(password("wrong")).await;
-    assert!(reason.contains("Permission denied") && reason.contains("--ask-pass") && !reason.contains("wrong"), "{reason}");
+    assert!(
+        reason.contains("Permission denied") && reason.contains("--ask-pass") && !reason.contains("wrong"),
+        "{reason}"
+    );
 
     let folder = tempfile::tempdir().expect("a folder");
     let empty = folder.path().join("known_hosts");
@@ -103,7 +107,10 @@ async fn logins_by_password_and_reasons_of_failures() {
     connect(SshTarget { host_key_checking: false, ..unknown.clone() }).await.close().await;
     let stored = std::fs::read_to_string(&empty).expect("known_hosts");
     let (host, rest) = stored.lines().next().expect("a line").split_once(' ').expect("a key");
-    let other = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(folder.path().join("key")).status();
+    let other = Command::new("ssh-keygen")
+        .args(["-q", "-t", "ed25519", "-N", "", "-f"])
+        .arg(folder.path().join("key"))
+        .status();
     assert!(other.expect("ssh-keygen").success());
     let public = std::fs::read_to_string(folder.path().join("key.pub")).expect("a key");
     let kind = rest.split(' ').next().expect("a kind");

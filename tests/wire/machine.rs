@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use crudctl::host::script::Script;
-use crudctl::host::{Become, ConnectError, Entry, EntryReply, Lost, Reply, Secret, Session, SshTarget, Target, Transport};
+use crudctl::host::{
+    Become, ConnectError, Entry, EntryReply, Lost, Reply, Secret, Session, SshTarget, Target, Transport,
+};
 
 /// A machine of the lab; it ends with the test.
 pub(crate) struct Machine {
@@ -108,11 +110,7 @@ pub(crate) fn become_root(method: &str, password: Option<&str>) -> Option<Become
     Some(Become { method: method.into(), user, password, flags: None, exe: None })
 }
 
-pub(crate) async fn run(
-    session: &Session,
-    who: Option<Become>,
-    batch: Vec<Entry>,
-) -> Vec<Result<EntryReply, Lost>> {
+pub(crate) async fn run(session: &Session, who: Option<Become>, batch: Vec<Entry>) -> Vec<Result<EntryReply, Lost>> {
     let mut replies = session.run(who, batch);
     let mut all = vec![];
     while let Some(reply) = replies.recv().await {

@@ -38,5 +38,14 @@ async fn any_sh_will_do() {
         }
         session.close().await;
     }
+    // A login shell of another family.
+    output(&root, None, "printf '%s\\n' '#!/bin/sh' 'case $2 in *printf*) exit 1 ;; esac; exec sh \"$@\"' >/bin/odd; chmod 755 /bin/odd").await;
+    output(&root, None, "chsh -s /bin/odd deploy").await;
+    let session = connect(machine.target.clone()).await;
+    let gather = Entry { check: Some(facts::script(&[])), ..Entry::default() };
+    let gathered = run(&session, None, vec![gather]).await.remove(0).expect("a reply").check;
+    let known = facts::parse(&gathered.expect("a reply")).expect("facts");
+    assert_eq!(known["user_shell"], "/bin/odd");
+    session.close().await;
     root.close().await;
 }

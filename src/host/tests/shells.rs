@@ -30,7 +30,7 @@ async fn run(shell: &[String], batch: &[Entry], uploads: &str) -> Vec<(char, Rep
         }
         all.push((char::from(kind), reply));
     }
-    shell.close(true).await;
+    shell.close().await;
     all
 }
 
