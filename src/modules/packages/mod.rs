@@ -7,8 +7,11 @@ mod apt_key;
 mod apt_repository;
 mod apt_shell;
 mod deb822_repository;
+mod dpkg;
+mod git;
 mod openpgp;
 mod package;
+mod pip;
 
 pub(super) use apt_shell::FETCH;
 
@@ -21,4 +24,9 @@ pub(super) const TABLE: &[Descriptor] = &[
     Descriptor::controller::<apt_key::AptKey>("apt_key", BUILTIN),
     Descriptor::host::<apt_repository::AptRepository>("apt_repository", BUILTIN),
     Descriptor::host::<deb822_repository::Deb822Repository>("deb822_repository", BUILTIN),
+    Descriptor::host::<dpkg::DpkgSelections>("dpkg_selections", BUILTIN),
+    Descriptor::host::<dpkg::Debconf>("debconf", BUILTIN),
+    Descriptor::host::<dpkg::PackageFacts>("package_facts", BUILTIN),
+    Descriptor::host::<pip::Pip>("pip", BUILTIN),
+    Descriptor::host::<git::Git>("git", BUILTIN),
 ];

@@ -7,6 +7,7 @@ mod cron;
 mod getent;
 mod group;
 mod hostname;
+mod htpasswd;
 mod iptables;
 mod known_hosts;
 mod modprobe;
@@ -45,4 +46,5 @@ pub(super) const TABLE: &[Descriptor] = &[
     Descriptor::host::<mount::Mount>("mount", POSIX),
     Descriptor::host::<timezone::Timezone>("timezone", GENERAL),
     Descriptor::host::<modprobe::Modprobe>("modprobe", GENERAL),
+    Descriptor::host::<htpasswd::Htpasswd>("htpasswd", GENERAL),
 ];
