@@ -63,6 +63,22 @@ impl TaskEnd {
     }
 }
 
+/// Stands where Ansible has a Python traceback.
+const NO_TRACEBACK: &str = "(traceback unavailable)";
+
+/// Failed results have an `exception`, as in Ansible: playbooks ask whether there is one.
+pub(super) fn mark_exceptions(end: &mut TaskEnd) {
+    fn mark(result: &mut Map<String, Value>) {
+        if result.get("failed").is_some_and(truthy) && result.get("unreachable").is_none() {
+            result.entry("exception").or_insert_with(|| NO_TRACEBACK.into());
+        }
+    }
+    if let Some(Value::Array(results)) = end.result.get_mut("results") {
+        results.iter_mut().filter_map(Value::as_object_mut).for_each(mark);
+    }
+    mark(&mut end.result);
+}
+
 /// What counts as true in a result.
 pub(super) fn truthy(value: &Value) -> bool {
     match value {
@@ -134,10 +150,14 @@ pub(super) fn judge(task: &Task, end: &mut TaskEnd, templar: &Templar, scope: &T
             Err(error) => spoil(end, "changed_when_result", error),
         }
     }
+    let failed_before = end.failed();
     if let Some(conditions) = &task.failed_when {
         match all(conditions, templar, &with_result(task, end, scope)) {
             Ok(failed) => {
                 end.result.insert("failed_when_result".into(), failed.into());
+                if failed_before && !failed {
+                    end.result.insert("failed_when_suppressed_exception".into(), NO_TRACEBACK.into());
+                }
                 end.result.insert("failed".into(), failed.into());
                 if !failed {
                     end.error = None;

@@ -44,14 +44,30 @@ impl Renderer<'_> {
         Ok(if matches!(node.kind, Kind::Omit | Kind::Null) { None } else { Some(node.to_json()) })
     }
 
+    /// A keyword's value and where it stands: the innermost level's that does not omit it.
+    fn inherited<'a>(
+        &self,
+        frame: &'a Frame,
+        get: impl Fn(&'a Keywords) -> Option<&'a Node>,
+    ) -> Result<Option<(Value, &'a Node)>, Diagnostic> {
+        for node in frame.levels().filter_map(|level| get(&level.keywords)) {
+            let rendered = self.templar.render(node, &self.scope.scope())?;
+            match rendered.kind {
+                Kind::Omit => {}
+                Kind::Null => return Ok(None),
+                _ => return Ok(Some((rendered.to_json(), node))),
+            }
+        }
+        Ok(None)
+    }
+
     /// An inherited keyword as text.
     pub(super) fn text<'a>(
         &self,
         frame: &'a Frame,
         get: impl Fn(&'a Keywords) -> Option<&'a Node>,
     ) -> Result<Option<String>, Diagnostic> {
-        let Some(node) = frame.inherited(get) else { return Ok(None) };
-        Ok(self.value(node)?.map(|value| match value {
+        Ok(self.inherited(frame, get)?.map(|(value, _)| match value {
             Value::String(text) => text,
             other => other.to_string(),
         }))
@@ -63,8 +79,7 @@ impl Renderer<'_> {
         frame: &'a Frame,
         get: impl Fn(&'a Keywords) -> Option<&'a Node>,
     ) -> Result<Option<bool>, Diagnostic> {
-        let Some(node) = frame.inherited(get) else { return Ok(None) };
-        self.value(node)?.map(|value| boolean(&value, node)).transpose()
+        self.inherited(frame, get)?.map(|(value, node)| boolean(&value, node)).transpose()
     }
 
     fn environment(&self, frame: &Frame) -> Result<BTreeMap<String, String>, Diagnostic> {

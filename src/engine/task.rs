@@ -113,7 +113,7 @@ impl PlayRun {
                 // A condition that is false without the loop's items wins over a loop that can't be evaluated.
                 match self.condition(task, &scope) {
                     Ok(Some(end)) => Ran { end, ..Ran::default() },
-                    _ => Ran { end: TaskEnd::error(error), ..Ran::default() },
+                    _ => Ran { end: TaskEnd::error(error), ignored: self.ignores(task, &scope), ..Ran::default() },
                 }
             }
         };
@@ -240,7 +240,10 @@ impl PlayRun {
         }
         let settings = match Settings::of(task, &self.run.templar, scope, self.check_mode, self.diff) {
             Ok(settings) => settings,
-            Err(error) => return Ran { end: TaskEnd::error(error), ..Ran::default() },
+            Err(error) => {
+                let ignored = self.ignores(task, scope);
+                return Ran { end: TaskEnd::error(error), ignored, ..Ran::default() };
+            }
         };
         let scope = TaskScope { check_mode: settings.check_mode, ..scope.clone() };
         let mut ran = self.attempts(task, info, host, &scope, &settings, label).await;
@@ -699,6 +702,7 @@ impl PlayRun {
         if ran.meta.is_some() || (is_meta(task) && !ran.end.failed()) {
             return;
         }
+        super::result::mark_exceptions(&mut ran.end);
         let end = &ran.end;
         if let Some(name) = task.register.as_ref().and_then(Node::as_str) {
             let mut kept = end.result.clone();

@@ -52,7 +52,7 @@ pub(super) fn split(module: &str, node: &Node) -> Result<Line, String> {
         match pair(token) {
             Some((name, raw)) if !command || BESIDE_COMMAND.contains(&name) => {
                 let name = if name.contains("{{") { value(name.to_owned()) } else { Node::data(name, &node.place) };
-                pairs.push((name, value(unquote(raw))));
+                pairs.push((name, value(decode(&unquote(raw)))));
             }
             _ => rest.push((start, end)),
         }
@@ -91,6 +91,52 @@ fn pair(token: &str) -> Option<(&str, &str)> {
         && !name.starts_with(|c: char| c.is_ascii_digit())
         && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.'));
     valid.then_some((name, value))
+}
+
+/// Backslash escapes of a value, as Python has them; others stay.
+fn decode(text: &str) -> String {
+    if !text.contains('\\') {
+        return text.to_owned();
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        if c != '\\' {
+            out.push(c);
+            continue;
+        }
+        let rest = chars.as_str();
+        let hex = |digits: usize| {
+            let code = rest.get(1..=digits).and_then(|digits| u32::from_str_radix(digits, 16).ok());
+            code.and_then(char::from_u32).map(|c| (c, digits + 1))
+        };
+        let found = match rest.chars().next() {
+            Some(c @ ('\\' | '\'' | '"')) => Some((c, 1)),
+            Some('n') => Some(('\n', 1)),
+            Some('t') => Some(('\t', 1)),
+            Some('r') => Some(('\r', 1)),
+            Some('a') => Some(('\u{7}', 1)),
+            Some('b') => Some(('\u{8}', 1)),
+            Some('f') => Some(('\u{c}', 1)),
+            Some('v') => Some(('\u{b}', 1)),
+            Some('x') => hex(2),
+            Some('u') => hex(4),
+            Some('U') => hex(8),
+            Some('0'..='7') => {
+                let length = rest.bytes().take(3).take_while(|b| matches!(b, b'0'..=b'7')).count();
+                u32::from_str_radix(&rest[..length], 8).ok().and_then(char::from_u32).map(|c| (c, length))
+            }
+            _ => None,
+        };
+        match found {
+            Some((c, length)) => {
+                out.push(c);
+                chars = rest[length..].chars();
+            }
+            None => out.push('\\'),
+        }
+    }
+    out
 }
 
 /// Where the templates at the beginning of a token end.

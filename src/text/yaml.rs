@@ -35,9 +35,55 @@ impl Parsed {
 /// # Errors
 /// The first thing that is no YAML, with its place and, for the usual mistakes, a hint.
 pub fn parse(source: &Arc<Source>) -> Result<Parsed, Diagnostic> {
-    let mut builder = Builder::new(source);
     // A byte order mark is no part of the text.
     let text = source.text.strip_prefix('\u{feff}').unwrap_or(&source.text);
+    parse_text(source, text).or_else(|error| {
+        // PyYAML lets lines within brackets stand anywhere; the crate wants them behind what holds them.
+        if !error.message.contains("indentation") {
+            return Err(error);
+        }
+        parse_text(source, &joined_flow(text)).map_err(|_| error)
+    })
+}
+
+/// The text with line ends within brackets (and comments there) blanked, so that every character keeps its place.
+fn joined_flow(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let (mut depth, mut quote, mut comment, mut before) = (0_usize, None, false, '\n');
+    for c in text.chars() {
+        let mut put = c;
+        match (quote, c) {
+            _ if comment => {
+                comment = c != '\n';
+                put = if c == '\n' && depth == 0 {
+                    '\n'
+                } else if depth > 0 {
+                    ' '
+                } else {
+                    c
+                };
+            }
+            (Some(q), c) if c == q => quote = None,
+            (Some(_), _) => {}
+            (None, '#') if before.is_whitespace() => {
+                comment = true;
+                put = if depth > 0 { ' ' } else { c };
+            }
+            (None, '"' | '\'') if !before.is_alphanumeric() => quote = Some(c),
+            (None, '[' | '{') if depth > 0 || before.is_whitespace() => depth += 1,
+            (None, ']' | '}') => depth = depth.saturating_sub(1),
+            (None, '\n') if depth > 0 => put = ' ',
+            _ => {}
+        }
+        // Places count characters, so one of several bytes may become a blank, too.
+        out.push(put);
+        before = c;
+    }
+    out
+}
+
+fn parse_text(source: &Arc<Source>, text: &str) -> Result<Parsed, Diagnostic> {
+    let mut builder = Builder::new(source);
     builder.shift = source.text.len() - text.len();
     for event in Parser::new_from_str(text) {
         match event {

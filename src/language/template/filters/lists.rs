@@ -145,6 +145,10 @@ fn unique(call: &Call) -> Answer {
     // Ansible's default differs from Jinja's: upper and lower case are told apart.
     let case = call.argument(0, "case_sensitive").is_none_or(|value| value.is_null() || truthy(value));
     let items = call.items()?;
+    let nested = |item: &Value| matches!(item, Value::Array(_) | Value::Object(_));
+    if !case && items.iter().any(nested) {
+        return Err("Jinja2's unique filter failed and we cannot fall back to Ansible's version as it does not support the parameters supplied".into());
+    }
     let keys = items.iter().map(|item| key(call, item, 1)).collect::<Result<Vec<_>, _>>()?;
     let mut keys = keys.into_iter();
     Ok(Value::Array(distinct(items, case, |_| keys.next().unwrap_or_default())))
