@@ -13,9 +13,6 @@ use serde_json::{Map, Value};
 use super::contract::{Access, Applied, Apply, Check, Context, DRIFT, HostModule, Outcome, Verdict};
 use crate::host::{Reply, Script, ShellFunction};
 
-/// Calls up to this size (bytes) travel a second time, as the apply beside their check, which saves a round trip on a first run.
-const INLINE_LIMIT: usize = 180;
-
 /// The steps that guarded scripts are made of. `do` is `1` in an apply, `c` in check mode, empty in a check.
 ///
 /// `crud_do CMD…` is a change; `crud_act CMD…` an action that changes nothing by itself (reading package lists anew);
@@ -53,6 +50,11 @@ pub(super) struct Said {
 }
 
 impl Said {
+    /// Of a reply.
+    pub(super) fn of(reply: &Reply, applied: bool) -> Self {
+        Self::new(reply, applied)
+    }
+
     fn new(reply: &Reply, applied: bool) -> Self {
         let mut said = Self { stderr: reply.err(), applied, ..Self::default() };
         for line in reply.out().split_inclusive('\n') {
@@ -153,18 +155,20 @@ impl Call {
     }
 
     fn into_check(self, cx: &Context) -> Check<()> {
+        // One text that looks and acts: outside of check mode it acts at once, unless it brings files that may not be needed.
+        if !cx.check_mode && self.script.uploads.is_empty() {
+            return Check::Known(Verdict::Drift { drift: (), outcome: Outcome::default() });
+        }
         let script = self.mode(if cx.check_mode { "do=c\n" } else { "" });
-        let small = script.text.len() <= INLINE_LIMIT && script.uploads.is_empty() && script.secrets.is_empty();
         let finish = Arc::clone(&self.finish);
-        let check = Check::ask(script, move |reply| {
+        Check::ask(script, move |reply| {
             let said = Said::new(reply, false);
             Ok(match reply.status {
                 0 => Verdict::Converged(finished(&finish, &said)),
                 DRIFT => Verdict::Drift { drift: (), outcome: finished(&finish, &said) },
                 _ => Verdict::Failed(failed(reply, &said)),
             })
-        });
-        if small && !cx.check_mode { check.with_inline(self.into_apply()) } else { check }
+        })
     }
 
     fn into_apply(self) -> Apply {
@@ -182,6 +186,11 @@ fn finished(finish: &Finish, said: &Said) -> Outcome {
         outcome.changed = changed == Value::Bool(true);
     }
     outcome
+}
+
+/// The failure that a reply is.
+pub(super) fn failed_reply(reply: &Reply, said: &Said) -> Outcome {
+    failed(reply, said)
 }
 
 /// The failure that a reply is: the last lines of standard error say why.

@@ -3,6 +3,7 @@
 mod commands;
 pub mod contract;
 mod database;
+mod files;
 mod guarded;
 mod net;
 mod packages;
@@ -14,7 +15,8 @@ pub use contract::{
 };
 
 /// The tables of all groups.
-const GROUPS: &[&[Descriptor]] = &[commands::TABLE, packages::TABLE, system::TABLE, net::TABLE, database::TABLE];
+const GROUPS: &[&[Descriptor]] =
+    &[commands::TABLE, files::TABLE, packages::TABLE, system::TABLE, net::TABLE, database::TABLE];
 
 /// All modules.
 pub fn all() -> impl Iterator<Item = &'static Descriptor> {
