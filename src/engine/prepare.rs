@@ -132,15 +132,19 @@ fn exported(play: &Play) -> Vec<Arc<Role>> {
 fn collect_roles(items: &[Item], roles: &mut Vec<Arc<Role>>) {
     for item in items {
         if let Item::Block(block) = item {
+            let mut own = None;
             if block.frame.kind == FrameKind::Role
                 && let Some(role) = &block.frame.role
-                && !roles.iter().any(|r| Arc::ptr_eq(r, role))
             {
-                roles.push(Arc::clone(role));
+                own = Some(role);
             }
             let Block { tasks, rescue, always, .. } = &**block;
             for items in [tasks, rescue, always] {
                 collect_roles(items, roles);
+            }
+            // Behind its dependencies: what it says wins over what they say.
+            if let Some(role) = own.filter(|role| !roles.iter().any(|r| Arc::ptr_eq(r, role))) {
+                roles.push(Arc::clone(role));
             }
         }
     }

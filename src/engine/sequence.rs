@@ -182,7 +182,7 @@ impl Planner<'_> {
         let mut found: Option<(Settings, Route)> = None;
         for index in 0..items.len() {
             let scope = control.scope(&scope, &items, index);
-            let label = control.label(play, &scope, &items[index]);
+            let label = control.label(play, &scope, &items[index]).unwrap_or_else(|_| items[index].clone());
             let skipped = play.condition(task, &scope).ok()?;
             if skipped.is_none() {
                 let (settings, work, route) = self.work(task, &scope)?;

@@ -180,6 +180,7 @@ impl PlayRun {
             Err(error) => return Ran { end: TaskEnd::error(error), ..Ran::default() },
         };
         let total = items.len();
+        let mut scope = scope.clone();
         let mut ends = vec![];
         let mut ran = Ran::default();
         for index in 0..total {
@@ -190,10 +191,25 @@ impl PlayRun {
                 tokio::time::sleep(control.pause).await;
             }
             let began = Instant::now();
-            let item_scope = control.scope(scope, &items, index);
-            let label = control.label(self, &item_scope, &items[index]);
+            let mut item_scope = control.scope(&scope, &items, index);
+            let label = control.label(self, &item_scope, &items[index]).unwrap_or_else(|_| items[index].clone());
             let mut one = self.run_item(task, info, host, &item_scope, Some(&label)).await;
             control.mark(&mut one.end, &items[index], index);
+            // What comes next sees this item's result under the registered name: its label, the items behind it.
+            if let Some(name) = task.register.as_ref().and_then(Node::as_str) {
+                let result = Value::Object(one.end.result.clone());
+                item_scope.locals.insert(name.to_owned(), result.clone());
+                scope.locals.insert(name.to_owned(), result);
+            }
+            let label = control.label(self, &item_scope, &items[index]).unwrap_or_else(|error| {
+                let text = format!("Failed to template loop_control.label: {}", error.message);
+                one.end.result.insert("failed".into(), true.into());
+                one.end.result.shift_remove("skipped");
+                one.end.result.insert("msg".into(), text.into());
+                one.end.error = Some(error);
+                one.ignored = self.ignores(task, &item_scope);
+                items[index].clone()
+            });
             self.item_ended(info, host, &one, label, began.elapsed());
             ran.includes.append(&mut one.includes);
             ran.ignored |= one.ignored;
@@ -1023,10 +1039,10 @@ impl LoopSettings {
         scope
     }
 
-    pub(super) fn label(&self, play: &PlayRun, scope: &TaskScope, item: &Value) -> Value {
+    pub(super) fn label(&self, play: &PlayRun, scope: &TaskScope, item: &Value) -> Result<Value, Diagnostic> {
         match &self.label {
-            None => item.clone(),
-            Some(node) => play.run.templar.value(node, &scope.scope()).unwrap_or_else(|_| item.clone()),
+            None => Ok(item.clone()),
+            Some(node) => play.run.templar.value(node, &scope.scope()),
         }
     }
 

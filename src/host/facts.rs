@@ -78,7 +78,7 @@ s passwd; getent passwd "$(id -u)" 2>/dev/null || grep "^$(id -un):" /etc/passwd
 s date; date '+%Y %m %d %H %M %S %s %Z %z %a %j %u %V %U'; date -u '+%Y-%m-%dT%H:%M:%SZ'
 s init; cat /proc/1/comm 2>/dev/null; [ -d /run/systemd/system ] && echo systemd; [ -x /sbin/openrc-run ] && echo openrc
 s pkg; for p in apt-get dnf yum zypper apk pacman; do command -v $p; done 2>/dev/null
-s tools; command -v python3 2>/dev/null
+s tools; p=$(command -v python3 2>/dev/null) && { echo "$p"; case $(readlink -f "$p" 2>/dev/null) in */python3.*) readlink -f "$p";; *) "$p" -V 2>&1;; esac; }
 s selinux; [ -e /sys/fs/selinux/enforce ] && cat /sys/fs/selinux/enforce
 s apparmor; [ -d /sys/kernel/security/apparmor ] && echo enabled
 s machine; cat /etc/machine-id 2>/dev/null
@@ -348,8 +348,31 @@ fn miscellaneous(facts: &mut Map<String, Value>, sections: &BTreeMap<&str, Vec<&
     put(facts, "local", local(get("local")));
     put(facts, "is_chroot", get("root").is_empty() && facts.get("user_uid") == Some(&json!(0)));
     put(facts, "fips", false);
-    put(facts, "python_version", Value::Null);
-    facts.remove("python_version");
+    if let Some((executable, version)) = get("tools").split_first() {
+        python(facts, executable, version.first().copied().unwrap_or_default());
+    }
+}
+
+/// Python, where the host has one: nothing here needs it, but playbooks ask. The version comes from the name that a link leads to, or
+/// from `python3 -V`.
+fn python(facts: &mut Map<String, Value>, executable: &str, version: &str) {
+    let version = version.rsplit_once("python").map_or(version, |(_, version)| version);
+    let version = version.strip_prefix("Python ").unwrap_or(version).trim();
+    let parts: Vec<i64> = version.split('.').map_while(|part| part.parse().ok()).collect();
+    let mut found = Map::new();
+    found.insert("executable".into(), executable.into());
+    found.insert("type".into(), "cpython".into());
+    if !parts.is_empty() {
+        let named: Map<String, Value> = ["major", "minor", "micro"]
+            .iter()
+            .zip(&parts)
+            .map(|(name, part)| ((*name).to_owned(), (*part).into()))
+            .collect();
+        found.insert("version".into(), named.into());
+        found.insert("version_info".into(), parts.clone().into());
+        put(facts, "python_version", version);
+    }
+    put(facts, "python", Value::Object(found));
 }
 
 /// `facts.d`: JSON, or an INI file.

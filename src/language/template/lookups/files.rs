@@ -7,6 +7,30 @@ use serde_json::{Map, Value};
 use super::{Found, Lookup};
 use crate::text::python;
 
+/// Text of a file in an encoding: UTF-8, or one of ISO's Latin ones.
+fn encoded(lookup: &Lookup<'_>, path: &Path, encoding: Option<&str>) -> Result<String, String> {
+    let name = encoding.unwrap_or("utf-8").to_lowercase().replace(['-', '_'], "");
+    let latin9 = match name.as_str() {
+        "utf8" | "ascii" | "usascii" => return plain(lookup, path),
+        "iso88591" | "latin1" | "88591" => false,
+        "iso885915" | "latin9" | "885915" => true,
+        _ => return Err(format!("the encoding `{name}` is not supported: utf-8, iso8859-1 and iso8859-15 are")),
+    };
+    let bytes = std::fs::read(path).map_err(|error| format!("can't read `{}`: {error}", path.display()))?;
+    let differing = |byte: u8| match byte {
+        0xa4 => '€',
+        0xa6 => 'Š',
+        0xa8 => 'š',
+        0xb4 => 'Ž',
+        0xb8 => 'ž',
+        0xbc => 'Œ',
+        0xbd => 'œ',
+        0xbe => 'Ÿ',
+        other => char::from(other),
+    };
+    Ok(bytes.into_iter().map(|byte| if latin9 { differing(byte) } else { char::from(byte) }).collect())
+}
+
 fn read(path: &Path) -> Result<String, String> {
     let bytes = std::fs::read(path).map_err(|error| format!("can't read `{}`: {error}", path.display()))?;
     String::from_utf8(bytes).map_err(|_| format!("`{}` is no UTF-8 text", path.display()))
@@ -215,7 +239,7 @@ pub(super) fn ini(lookup: &Lookup<'_>) -> Found {
         let section =
             if properties { "java_properties".into() } else { text("section").unwrap_or_else(|| "global".into()) };
         let case = options.get("case_sensitive").is_some_and(super::truthy);
-        let all = sections(&plain(lookup, &path)?, properties, case);
+        let all = sections(&encoded(lookup, &path, text("encoding").as_deref())?, properties, case);
         let fold = |text: &str| if case { text.to_owned() } else { text.to_lowercase() };
         let entries = all.iter().find(|(name, _)| *name == section).map(|(_, entries)| entries);
         if options
@@ -300,7 +324,7 @@ pub(super) fn csvfile(lookup: &Lookup<'_>) -> Found {
                 .map_or(Ok(default), |text| text.parse::<usize>().map_err(|_| format!("`{name}` must be a number")))
         };
         let (column, key_column) = (number("col", 1)?, number("keycol", 0)?);
-        let rows = rows(&plain(lookup, &path)?, delimiter);
+        let rows = rows(&encoded(lookup, &path, text("encoding").as_deref())?, delimiter);
         match rows.iter().find(|row| row.get(key_column) == Some(&key)) {
             Some(row) => {
                 out.push(row.get(column).cloned().ok_or_else(|| format!("`{name}` has no column {column}"))?.into())
