@@ -3,6 +3,7 @@
 mod commands;
 pub mod contract;
 mod database;
+pub mod docker;
 mod files;
 mod guarded;
 mod net;
@@ -16,7 +17,7 @@ pub use contract::{
 
 /// The tables of all groups.
 const GROUPS: &[&[Descriptor]] =
-    &[commands::TABLE, files::TABLE, packages::TABLE, system::TABLE, net::TABLE, database::TABLE];
+    &[commands::TABLE, docker::TABLE, files::TABLE, packages::TABLE, system::TABLE, net::TABLE, database::TABLE];
 
 /// All modules.
 pub fn all() -> impl Iterator<Item = &'static Descriptor> {
