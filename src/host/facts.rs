@@ -1,11 +1,14 @@
 //! Facts of a host, gathered by one script of few processes and named as Ansible names them (without the `ansible_` prefix).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Context as _;
 use serde_json::{Map, Value, json};
 
 use super::script::{Reply, Script};
+
+mod hardware;
+mod network;
 
 /// Where a host keeps facts of its own.
 pub const LOCAL_DIR: &str = "/etc/ansible/facts.d";
@@ -64,52 +67,116 @@ pub fn script(subsets: &[String]) -> Script {
     if wanted.virtual_ {
         text.push_str(VIRTUAL);
     }
-    text.push_str("exit 0\n");
+    text.push_str(END);
     Script { constant: true, ..Script::new(text) }
 }
 
-const BASE: &str = r#"s() { echo "@@$1"; }
-s uname; uname -s; uname -r; uname -m; uname -n; uname -v
-s os; cat /etc/os-release /usr/lib/os-release 2>/dev/null
-s debian; cat /etc/debian_version 2>/dev/null
-s fqdn; hostname -f 2>/dev/null
-s id; id -u; id -g; id -un; id -ru 2>/dev/null || id -u; id -rg 2>/dev/null || id -g
-s passwd; getent passwd "$(id -u)" 2>/dev/null || grep "^$(id -un):" /etc/passwd
-s date; date '+%Y %m %d %H %M %S %s %Z %z %a %j %u %V %U'; date -u '+%Y-%m-%dT%H:%M:%SZ'
-s init; cat /proc/1/comm 2>/dev/null; [ -d /run/systemd/system ] && echo systemd; [ -x /sbin/openrc-run ] && echo openrc
-s pkg; for p in apt-get dnf yum zypper apk pacman; do command -v $p; done 2>/dev/null
-s tools; p=$(command -v python3 2>/dev/null) && { echo "$p"; case $(readlink -f "$p" 2>/dev/null) in */python3.*) readlink -f "$p";; *) "$p" -V 2>&1;; esac; }
-s selinux; [ -e /sys/fs/selinux/enforce ] && cat /sys/fs/selinux/enforce
+/// Each program costs a millisecond or more on the host, so that one `head` reads all the small files there are, and the shell itself
+/// does what it can. Sections that others may write to (local facts, the environment) come last.
+const BASE: &str = r#"exec 2>/dev/null; p=$PATH; PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin; s() { echo "@@$1"; }
+s machine; uname -m
+s fqdn; hostname -f
+s id; i=$(id); echo "$i"; u=${i#uid=}; u=${u%%[!0-9]*}
+s passwd; getent passwd "$u" || grep "^[^:]*:[^:]*:$u:" /etc/passwd
+s date; date '+%Y %m %d %H %M %S %s %Z %z %A %j %w %W %N'
+s init; [ -d /run/systemd/system ] && echo systemd; [ -x /sbin/openrc-run ] && echo openrc
+s pkg; for c in apt-get dnf yum zypper apk pacman; do command -v $c; done
+s tools; c=$(command -v python3) && { echo "$c"; l=$(readlink -f "$c"); case $l in */python3.*) echo "$l" ;; *) "$c" -V 2>&1 ;; esac; }
 s apparmor; [ -d /sys/kernel/security/apparmor ] && echo enabled
-s machine; cat /etc/machine-id 2>/dev/null
-s cmdline; cat /proc/cmdline 2>/dev/null
-s dns; cat /etc/resolv.conf 2>/dev/null
-s keys; for f in /etc/ssh/ssh_host_*_key.pub; do [ -r "$f" ] && cat "$f"; done
-s local; for f in /etc/ansible/facts.d/*.fact; do [ -r "$f" ] || continue; echo "@=$f"; if [ -x "$f" ]; then "$f" </dev/null; else cat "$f"; fi; done
-s root; [ /proc/1/root/. -ef /proc/self/root/. ] 2>/dev/null && echo same
-s env; env
+s docker; [ -e /.dockerenv ] && echo docker
+s root; if [ /proc/1/root/. -ef / ]; then echo same; elif [ -d /proc/1/root/. ]; then echo other; else ls -di /; fi
+set -- /proc/sys/kernel/ostype /proc/sys/kernel/osrelease /proc/sys/kernel/version /proc/sys/kernel/hostname /etc/os-release /usr/lib/os-release /etc/debian_version /proc/1/comm /proc/1/environ /sys/fs/selinux/enforce /etc/machine-id /proc/cmdline /etc/resolv.conf /run/systemd/container /etc/ssh/ssh_host_*_key.pub
 "#;
 
-const NETWORK: &str = r#"s ip; ip -o addr show 2>/dev/null
-s link; ip -o link show 2>/dev/null
-s route4; ip -4 route get 8.8.8.8 2>/dev/null | head -n 1
-s route6; ip -6 route get 2404:6800:400a:800::1012 2>/dev/null | head -n 1
+const NETWORK: &str = r#"s ip; ip -o addr show
+s route4; ip -4 route get 8.8.8.8
+s route6; ip -6 route get 2404:6800:400a:800::1012
+s ports; echo /sys/class/net/*/brif/*
+for d in /sys/class/net/*; do set -- "$@" $d/address $d/mtu $d/operstate $d/flags $d/type $d/speed $d/bridge/bridge_id $d/bridge/stp_state; done
 "#;
 
-const HARDWARE: &str = r#"s meminfo; cat /proc/meminfo 2>/dev/null
-s cpuinfo; grep -E '^(processor|model name|vendor_id|physical id|cpu cores|siblings|Model|Processor)' /proc/cpuinfo 2>/dev/null
-s nproc; nproc 2>/dev/null
-s uptime; cat /proc/uptime 2>/dev/null
-s loadavg; cat /proc/loadavg 2>/dev/null
-s mounts; cat /proc/self/mounts 2>/dev/null
-s df; df -kP 2>/dev/null
-s dmi; for f in product_name product_version sys_vendor product_serial product_uuid bios_version bios_date bios_vendor board_name board_vendor chassis_vendor; do [ -r /sys/class/dmi/id/$f ] && { printf '%s=' $f; cat /sys/class/dmi/id/$f; }; done 2>/dev/null
-s block; for d in /sys/block/*; do [ -r "$d/size" ] && echo "${d##*/} $(cat "$d/size") $(cat "$d/removable" 2>/dev/null) $(cat "$d/queue/rotational" 2>/dev/null)"; done
+const HARDWARE: &str = r#"s cpuinfo; sed -nE -e '1,/^flags/{/^flags/p;}' -e '/^(processor|model name|vendor_id|physical id|cpu cores|siblings|Model|Processor)/p' /proc/cpuinfo
+s nproc; nproc
+s uuid; [ -d /dev/disk/by-uuid ] && ls -l /dev/disk/by-uuid
+s stat; f=$#; while read -r d m t; do case $m in *\\*) continue ;; esac; case $d in /*|*:/*) set -- "$@" "$m" ;; esac; done </proc/self/mounts
+t=; command -v timeout >/dev/null && t='timeout 10'; (shift $f; [ $# = 0 ] || $t stat -f -c '%n %s %S %b %f %a %c %d' "$@")
+n=0; for a; do shift; n=$((n+1)); [ $n -gt $f ] || set -- "$@" "$a"; done
+set -- "$@" /proc/meminfo /proc/uptime /proc/loadavg /proc/self/mounts
+for d in /sys/block/*; do set -- "$@" $d/size $d/removable $d/queue/rotational $d/queue/scheduler $d/queue/logical_block_size $d/queue/discard_granularity $d/device/vendor $d/device/model $d/*/start $d/*/size; done
+for a in product_name product_version product_serial product_uuid sys_vendor bios_version bios_date bios_vendor board_asset_tag board_name board_serial board_vendor board_version chassis_asset_tag chassis_serial chassis_vendor chassis_version; do set -- "$@" /sys/class/dmi/id/$a; done
 "#;
 
-const VIRTUAL: &str = r#"s virt; command -v systemd-detect-virt >/dev/null 2>&1 && systemd-detect-virt 2>/dev/null
-s container; cat /run/systemd/container 2>/dev/null; [ -e /.dockerenv ] && echo docker; tr '\0' '\n' </proc/1/environ 2>/dev/null | grep '^container='
+const VIRTUAL: &str = "s virt; systemd-detect-virt\n";
+
+const END: &str = r#"s files; head -n 9999 "$@"
+echo; s local; for f in /etc/ansible/facts.d/*.fact; do [ -r "$f" ] || continue; echo "@=$f"; if [ -x "$f" ]; then "$f" </dev/null; else cat "$f"; fi; done
+s env; PATH=$p; env
+exit 0
 "#;
+
+/// What the host said: lines of sections and of files, by their names.
+struct Said<'a> {
+    sections: BTreeMap<&'a str, Vec<&'a str>>,
+    files: BTreeMap<&'a str, Vec<&'a str>>,
+}
+
+impl<'a> Said<'a> {
+    fn new(text: &'a str) -> Self {
+        let mut said = Self { sections: BTreeMap::new(), files: BTreeMap::new() };
+        let (mut section, mut file) = ("", "");
+        for line in text.lines() {
+            if section == "env" {
+                said.sections.entry(section).or_default().push(line);
+            } else if let Some(name) = line.strip_prefix(SECTION) {
+                section = name;
+                said.sections.entry(section).or_default();
+            } else if section != "files" {
+                said.sections.entry(section).or_default().push(line);
+            } else if let Some(name) = line.strip_prefix("==> ").and_then(|l| l.strip_suffix(" <==")) {
+                file = name;
+                said.files.entry(file).or_default();
+            } else {
+                said.files.entry(file).or_default().push(line);
+            }
+        }
+        said
+    }
+
+    fn has(&self, section: &str) -> bool {
+        self.sections.contains_key(section)
+    }
+
+    fn section(&self, name: &str) -> &[&'a str] {
+        self.sections.get(name).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// The first line of a section, or nothing.
+    fn line(&self, name: &str) -> &'a str {
+        self.section(name).first().copied().unwrap_or_default().trim()
+    }
+
+    fn file(&self, path: &str) -> &[&'a str] {
+        self.files.get(path).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// The first line of a file, where there is one that is not empty.
+    fn word(&self, path: &str) -> Option<&'a str> {
+        self.file(path).first().map(|line| line.trim()).filter(|line| !line.is_empty())
+    }
+
+    fn number(&self, path: &str) -> Option<i64> {
+        self.word(path)?.parse().ok()
+    }
+
+    /// Names of the entries of a directory that files were read of.
+    fn entries(&self, directory: &str) -> BTreeSet<&'a str> {
+        self.files
+            .keys()
+            .filter_map(|path| path.strip_prefix(directory))
+            .filter_map(|rest| rest.split('/').next())
+            .collect()
+    }
+}
 
 /// Facts of the script's reply.
 ///
@@ -117,34 +184,23 @@ s container; cat /run/systemd/container 2>/dev/null; [ -e /.dockerenv ] && echo 
 /// A reply that holds no facts.
 pub fn parse(reply: &Reply) -> anyhow::Result<Map<String, Value>> {
     let text = reply.out();
-    let mut sections: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    let mut current: Option<&str> = None;
-    for line in text.lines() {
-        if let Some(name) = line.strip_prefix(SECTION) {
-            current = Some(name);
-            sections.entry(name).or_default();
-        } else if let Some(name) = current {
-            sections.entry(name).or_default().push(line);
-        }
-    }
-    anyhow::ensure!(sections.contains_key("uname"), reply.failure("the host gave no facts"));
-    let get = |name: &str| sections.get(name).map(Vec::as_slice).unwrap_or_default();
-    let line = |name: &str, at: usize| get(name).get(at).copied().unwrap_or_default().trim();
+    let said = Said::new(&text);
+    anyhow::ensure!(said.has("machine"), reply.failure("the host gave no facts"));
     let mut facts = Map::new();
-    system(&mut facts, &line);
-    distribution(&mut facts, get("os"), line("debian", 0));
-    user(&mut facts, &line);
-    date(&mut facts, line("date", 0), line("date", 1)).context("the host's `date` is not understood")?;
-    manager(&mut facts, get("init"), get("pkg"));
-    miscellaneous(&mut facts, &sections);
-    if sections.contains_key("ip") {
-        network(&mut facts, &sections);
+    system(&mut facts, &said);
+    distribution(&mut facts, &said);
+    user(&mut facts, &said);
+    date(&mut facts, said.line("date")).context("the host's `date` is not understood")?;
+    manager(&mut facts, &said);
+    miscellaneous(&mut facts, &said);
+    if said.has("ip") {
+        network::facts(&mut facts, &said);
     }
-    if sections.contains_key("meminfo") {
-        hardware(&mut facts, &sections);
+    if said.has("stat") {
+        hardware::facts(&mut facts, &said);
     }
-    if sections.contains_key("virt") {
-        virtualization(&mut facts, &sections);
+    if said.has("virt") {
+        virtualization(&mut facts, &said);
     }
     facts.insert("gather_subset".into(), json!(["all"]));
     facts.insert("module_setup".into(), json!(true));
@@ -155,13 +211,14 @@ fn put(facts: &mut Map<String, Value>, name: &str, value: impl Into<Value>) {
     facts.insert(name.to_owned(), value.into());
 }
 
-fn system<'a>(facts: &mut Map<String, Value>, line: &dyn Fn(&'a str, usize) -> &'a str) {
-    let machine = line("uname", 2);
-    let nodename = line("uname", 3);
-    let fqdn = Some(line("fqdn", 0)).filter(|f| !f.is_empty()).unwrap_or(nodename);
-    put(facts, "system", line("uname", 0));
-    put(facts, "kernel", line("uname", 1));
-    put(facts, "kernel_version", line("uname", 4));
+fn system(facts: &mut Map<String, Value>, said: &Said) {
+    let kernel = |name: &str| said.word(&format!("/proc/sys/kernel/{name}")).unwrap_or_default();
+    let machine = said.line("machine");
+    let nodename = kernel("hostname");
+    let fqdn = Some(said.line("fqdn")).filter(|f| !f.is_empty()).unwrap_or(nodename);
+    put(facts, "system", kernel("ostype"));
+    put(facts, "kernel", kernel("osrelease"));
+    put(facts, "kernel_version", kernel("version"));
     put(facts, "machine", machine);
     put(facts, "architecture", if machine.starts_with('i') && machine.ends_with("86") { "i386" } else { machine });
     put(facts, "userspace_architecture", machine);
@@ -170,12 +227,14 @@ fn system<'a>(facts: &mut Map<String, Value>, line: &dyn Fn(&'a str, usize) -> &
     put(facts, "hostname", nodename.split('.').next().unwrap_or_default());
     put(facts, "fqdn", fqdn);
     put(facts, "domain", fqdn.split_once('.').map(|(_, d)| d).unwrap_or_default());
-    put(facts, "machine_id", line("machine", 0));
+    put(facts, "machine_id", said.word("/etc/machine-id").unwrap_or_default());
 }
 
-fn distribution(facts: &mut Map<String, Value>, os: &[&str], debian: &str) {
+fn distribution(facts: &mut Map<String, Value>, said: &Said) {
+    let os = Some(said.file("/etc/os-release")).filter(|os| !os.is_empty());
+    let debian = said.word("/etc/debian_version").unwrap_or_default();
     let mut values: BTreeMap<&str, String> = BTreeMap::new();
-    for line in os {
+    for line in os.unwrap_or_else(|| said.file("/usr/lib/os-release")) {
         if let Some((name, value)) = line.split_once('=') {
             values.entry(name).or_insert_with(|| value.trim().trim_matches(['"', '\'']).to_owned());
         }
@@ -217,7 +276,7 @@ fn distribution(facts: &mut Map<String, Value>, os: &[&str], debian: &str) {
     };
     let mut version = get("VERSION_ID");
     if name == "Debian" && debian.starts_with(|c: char| c.is_ascii_digit()) {
-        version = debian.to_owned();
+        debian.clone_into(&mut version);
     }
     let major = version.split('.').next().unwrap_or_default().to_owned();
     let codename = get("VERSION_CODENAME");
@@ -228,60 +287,70 @@ fn distribution(facts: &mut Map<String, Value>, os: &[&str], debian: &str) {
     put(facts, "distribution_release", codename.clone());
     put(facts, "distribution_file_path", "/etc/os-release");
     put(facts, "distribution_file_variety", family);
+    put(facts, "distribution_file_parsed", true);
+    if let Some((_, minor)) = version.split_once('.') {
+        put(facts, "distribution_minor_version", minor.split('.').next().unwrap_or_default());
+    }
     put(
         facts,
         "lsb",
-        json!({"id": name, "release": version, "major_release": major, "codename": codename, "description": get("PRETTY_NAME")}),
+        json!({"id": name, "release": get("VERSION_ID"), "major_release": major, "codename": codename, "description": get("PRETTY_NAME")}),
     );
 }
 
-fn user<'a>(facts: &mut Map<String, Value>, line: &dyn Fn(&'a str, usize) -> &'a str) {
-    let number = |text: &str| text.parse::<i64>().map_or(Value::Null, Value::from);
-    let passwd: Vec<&str> = line("passwd", 0).split(':').collect();
+/// The number behind `NAME=` in what `id` says, and the name in brackets behind it.
+fn identity<'a>(id: &'a str, name: &str) -> Option<(i64, &'a str)> {
+    let rest = id.split(' ').find_map(|word| word.strip_prefix(name)?.strip_prefix('='))?;
+    let (number, name) = rest.split_once('(').unwrap_or((rest, ")"));
+    Some((number.parse().ok()?, name.trim_end_matches(')')))
+}
+
+fn user(facts: &mut Map<String, Value>, said: &Said) {
+    let id = said.line("id");
+    let number = |found: Option<(i64, &str)>| found.map_or(Value::Null, |(number, _)| Value::from(number));
+    let (uid, gid) = (identity(id, "uid"), identity(id, "gid"));
+    let (effective, effective_group) = (identity(id, "euid").or(uid), identity(id, "egid").or(gid));
+    let passwd: Vec<&str> = said.line("passwd").split(':').collect();
     let field = |at: usize| passwd.get(at).copied().unwrap_or_default();
-    put(facts, "user_uid", number(line("id", 0)));
-    put(facts, "user_gid", number(line("id", 1)));
-    put(facts, "user_id", line("id", 2));
-    put(facts, "effective_user_id", number(line("id", 0)));
-    put(facts, "effective_group_id", number(line("id", 1)));
-    put(facts, "real_user_id", number(line("id", 3)));
-    put(facts, "real_group_id", number(line("id", 4)));
+    put(facts, "user_uid", number(effective));
+    put(facts, "user_gid", number(effective_group));
+    put(facts, "user_id", effective.map(|(_, name)| name).unwrap_or_default());
+    put(facts, "effective_user_id", number(effective));
+    put(facts, "effective_group_id", number(effective_group));
+    put(facts, "real_user_id", number(uid));
+    put(facts, "real_group_id", number(gid));
     put(facts, "user_gecos", field(4));
     put(facts, "user_dir", field(5));
     put(facts, "user_shell", field(6));
 }
 
-fn date(facts: &mut Map<String, Value>, local: &str, utc: &str) -> Option<()> {
+fn date(facts: &mut Map<String, Value>, local: &str) -> Option<()> {
     let parts: Vec<&str> = local.split(' ').collect();
-    let [year, month, day, hour, minute, second, epoch, tz, offset, weekday, _, number, week, ..] = parts[..] else {
+    let [year, month, day, hour, minute, second, epoch, tz, offset, weekday, _, number, week, rest @ ..] = &parts[..]
+    else {
         return None;
     };
-    let weekdays = [
-        ("Mon", "Monday"),
-        ("Tue", "Tuesday"),
-        ("Wed", "Wednesday"),
-        ("Thu", "Thursday"),
-        ("Fri", "Friday"),
-        ("Sat", "Saturday"),
-        ("Sun", "Sunday"),
-    ];
-    let long = weekdays.iter().find(|(short, _)| *short == weekday).map_or(weekday, |(_, long)| long);
+    let utc = jiff::Timestamp::from_second(epoch.parse().ok()?).ok()?.strftime("%Y-%m-%dT%H:%M:%S").to_string();
+    // Not every `date` knows nanoseconds.
+    let nanoseconds = rest.first().filter(|n| n.len() == 9 && n.bytes().all(|b| b.is_ascii_digit()));
+    let micro = nanoseconds.map_or("000000", |n| &n[..6]);
     put(
         facts,
         "date_time",
         json!({
             "year": year, "month": month, "day": day, "hour": hour, "minute": minute, "second": second,
             "epoch": epoch, "epoch_int": epoch, "date": format!("{year}-{month}-{day}"), "time": format!("{hour}:{minute}:{second}"),
-            "tz": tz, "tz_offset": offset, "tz_dst": tz, "weekday": long, "weekday_number": number, "weeknumber": week,
-            "iso8601": utc, "iso8601_micro": utc.replace('Z', ".000000Z"),
-            "iso8601_basic": format!("{year}{month}{day}T{hour}{minute}{second}000000"),
+            "tz": tz, "tz_offset": offset, "tz_dst": tz, "weekday": weekday, "weekday_number": number, "weeknumber": week,
+            "iso8601": format!("{utc}Z"), "iso8601_micro": format!("{utc}.{micro}Z"),
+            "iso8601_basic": format!("{year}{month}{day}T{hour}{minute}{second}{micro}"),
             "iso8601_basic_short": format!("{year}{month}{day}T{hour}{minute}{second}"),
         }),
     );
     Some(())
 }
 
-fn manager(facts: &mut Map<String, Value>, init: &[&str], pkg: &[&str]) {
+fn manager(facts: &mut Map<String, Value>, said: &Said) {
+    let (init, pkg) = (said.section("init"), said.section("pkg"));
     let service = if init.contains(&"systemd") {
         "systemd"
     } else if init.contains(&"openrc") {
@@ -301,10 +370,9 @@ fn manager(facts: &mut Map<String, Value>, init: &[&str], pkg: &[&str]) {
     );
 }
 
-fn miscellaneous(facts: &mut Map<String, Value>, sections: &BTreeMap<&str, Vec<&str>>) {
-    let get = |name: &str| sections.get(name).map(Vec::as_slice).unwrap_or_default();
+fn miscellaneous(facts: &mut Map<String, Value>, said: &Said) {
     let mut env = Map::new();
-    for line in get("env") {
+    for line in said.section("env") {
         if let Some((name, value)) = line.split_once('=')
             && !name.starts_with("crud_")
         {
@@ -312,15 +380,15 @@ fn miscellaneous(facts: &mut Map<String, Value>, sections: &BTreeMap<&str, Vec<&
         }
     }
     put(facts, "env", Value::Object(env));
-    let selinux = match get("selinux").first().copied() {
+    let selinux = match said.word("/sys/fs/selinux/enforce") {
         Some("1") => json!({"status": "enabled", "mode": "enforcing"}),
         Some("0") => json!({"status": "enabled", "mode": "permissive"}),
         _ => json!({"status": "disabled"}),
     };
     put(facts, "selinux", selinux);
-    put(facts, "apparmor", json!({"status": if get("apparmor").is_empty() { "disabled" } else { "enabled" }}));
+    put(facts, "apparmor", json!({"status": if said.section("apparmor").is_empty() { "disabled" } else { "enabled" }}));
     let mut cmdline = Map::new();
-    for word in get("cmdline").iter().flat_map(|l| l.split_whitespace()) {
+    for word in said.file("/proc/cmdline").iter().flat_map(|l| l.split_whitespace()) {
         match word.split_once('=') {
             Some((name, value)) => cmdline.insert(name.to_owned(), value.into()),
             None => cmdline.insert(word.to_owned(), true.into()),
@@ -329,10 +397,24 @@ fn miscellaneous(facts: &mut Map<String, Value>, sections: &BTreeMap<&str, Vec<&
     put(facts, "proc_cmdline", Value::Object(cmdline.clone()));
     put(facts, "cmdline", Value::Object(cmdline));
     let words = |key: &str| -> Vec<&str> {
-        get("dns").iter().filter_map(|l| l.strip_prefix(key)).flat_map(str::split_whitespace).collect()
+        said.file("/etc/resolv.conf")
+            .iter()
+            .filter_map(|l| l.strip_prefix(key))
+            .flat_map(str::split_whitespace)
+            .collect()
     };
-    put(facts, "dns", json!({"nameservers": words("nameserver "), "search": words("search ")}));
-    for key in get("keys") {
+    let mut dns = Map::new();
+    for (name, key) in [("nameservers", "nameserver "), ("search", "search ")] {
+        let found = words(key);
+        if !found.is_empty() {
+            dns.insert(name.into(), found.into());
+        }
+    }
+    if let Some(domain) = words("domain ").first() {
+        dns.insert("domain".into(), (*domain).into());
+    }
+    put(facts, "dns", Value::Object(dns));
+    for key in said.files.iter().filter(|(path, _)| path.starts_with("/etc/ssh/")).flat_map(|(_, lines)| lines) {
         let mut parts = key.split_whitespace();
         if let (Some(kind), Some(body)) = (parts.next(), parts.next()) {
             let short = match kind {
@@ -345,10 +427,16 @@ fn miscellaneous(facts: &mut Map<String, Value>, sections: &BTreeMap<&str, Vec<&
             put(facts, &format!("ssh_host_key_{short}_public_keytype"), kind);
         }
     }
-    put(facts, "local", local(get("local")));
-    put(facts, "is_chroot", get("root").is_empty() && facts.get("user_uid") == Some(&json!(0)));
+    put(facts, "local", local(said.section("local")));
+    // As others see it: `/` is not the root of process 1 or, where that can't be read, no root of a usual file system by its inode.
+    let chroot = match said.line("root") {
+        "same" => false,
+        "other" => true,
+        inode => !matches!(inode.split(' ').next(), Some("2" | "128" | "256")),
+    };
+    put(facts, "is_chroot", chroot);
     put(facts, "fips", false);
-    if let Some((executable, version)) = get("tools").split_first() {
+    if let Some((executable, version)) = said.section("tools").split_first() {
         python(facts, executable, version.first().copied().unwrap_or_default());
     }
 }
@@ -411,234 +499,93 @@ fn ini(text: &str) -> Value {
     Value::Object(sections)
 }
 
-fn network(facts: &mut Map<String, Value>, sections: &BTreeMap<&str, Vec<&str>>) {
-    let get = |name: &str| sections.get(name).map(Vec::as_slice).unwrap_or_default();
-    let mut interfaces: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
-    let mut order = vec![];
-    for line in get("link") {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let Some(name) = words.get(1).map(|n| n.trim_end_matches(':').split('@').next().unwrap_or_default().to_owned())
-        else {
-            continue;
-        };
-        let after = |key: &str| words.iter().position(|w| *w == key).and_then(|i| words.get(i + 1)).copied();
-        let flags = words.get(2).copied().unwrap_or_default();
-        let mut map = Map::new();
-        put(&mut map, "device", name.clone());
-        put(&mut map, "active", flags.contains("UP"));
-        put(&mut map, "mtu", after("mtu").and_then(|m| m.parse::<i64>().ok()).unwrap_or(0));
-        put(&mut map, "promisc", flags.contains("PROMISC"));
-        put(
-            &mut map,
-            "type",
-            if flags.contains("LOOPBACK") {
-                "loopback"
-            } else if line.contains("bridge") {
-                "bridge"
-            } else {
-                "ether"
-            },
-        );
-        if let Some(mac) = after("link/ether") {
-            put(&mut map, "macaddress", mac);
-        }
-        order.push(name.clone());
-        interfaces.insert(name, map);
-    }
-    let (mut all4, mut all6) = (vec![], vec![]);
-    for line in get("ip") {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let [_, name, family, address, ..] = words[..] else { continue };
-        let Some(map) = interfaces.get_mut(name) else { continue };
-        let (ip, prefix) = address.split_once('/').unwrap_or((address, "32"));
-        let prefix: u32 = prefix.parse().unwrap_or(32);
-        if family == "inet" {
-            if name != "lo" {
-                all4.push(ip.to_owned());
-            }
-            let entry =
-                ipv4(ip, prefix, words.iter().position(|w| *w == "brd").and_then(|i| words.get(i + 1)).copied());
-            if map.contains_key("ipv4") {
-                if let Value::Array(more) = map.entry("ipv4_secondaries").or_insert_with(|| json!([])) {
-                    more.push(entry);
-                }
-            } else {
-                map.insert("ipv4".into(), entry);
-            }
-        } else if family == "inet6" {
-            let scope =
-                words.iter().position(|w| *w == "scope").and_then(|i| words.get(i + 1)).copied().unwrap_or_default();
-            if scope != "host" {
-                all6.push(ip.to_owned());
-            }
-            if let Value::Array(list) = map.entry("ipv6").or_insert_with(|| json!([])) {
-                list.push(json!({"address": ip, "prefix": prefix.to_string(), "scope": scope}));
-            }
-        }
-    }
-    for (section, fact, family) in [("route4", "default_ipv4", "ipv4"), ("route6", "default_ipv6", "ipv6")] {
-        let words: Vec<&str> = get(section).first().map(|l| l.split_whitespace().collect()).unwrap_or_default();
-        let after = |key: &str| words.iter().position(|w| *w == key).and_then(|i| words.get(i + 1)).copied();
-        let mut map = Map::new();
-        if let (Some(device), Some(source)) = (after("dev"), after("src")) {
-            put(&mut map, "interface", device);
-            put(&mut map, "address", source);
-            if let Some(gateway) = after("via") {
-                put(&mut map, "gateway", gateway);
-            }
-            if let Some(interface) = interfaces.get(device) {
-                for key in ["macaddress", "mtu", "type"] {
-                    if let Some(value) = interface.get(key) {
-                        put(&mut map, key, value.clone());
-                    }
-                }
-                put(&mut map, "alias", device);
-                if let Some(Value::Object(entry)) = interface.get(family) {
-                    for (key, value) in entry {
-                        map.entry(key.clone()).or_insert_with(|| value.clone());
-                    }
-                }
-            }
-        }
-        put(facts, fact, Value::Object(map));
-    }
-    put(facts, "all_ipv4_addresses", all4);
-    put(facts, "all_ipv6_addresses", all6);
-    put(facts, "interfaces", order);
-    for (name, map) in interfaces {
-        put(facts, &name.replace(['-', '.', ':'], "_"), Value::Object(map));
-    }
-}
-
-fn ipv4(ip: &str, prefix: u32, broadcast: Option<&str>) -> Value {
-    let mask = if prefix == 0 { 0 } else { u32::MAX << (32 - prefix.min(32)) };
-    let address: u32 = ip.parse::<std::net::Ipv4Addr>().map_or(0, u32::from);
-    let dotted = |n: u32| std::net::Ipv4Addr::from(n).to_string();
-    json!({
-        "address": ip, "netmask": dotted(mask), "network": dotted(address & mask), "prefix": prefix.to_string(),
-        "broadcast": broadcast.unwrap_or_default(),
-    })
-}
-
-fn hardware(facts: &mut Map<String, Value>, sections: &BTreeMap<&str, Vec<&str>>) {
-    let get = |name: &str| sections.get(name).map(Vec::as_slice).unwrap_or_default();
-    let memory = |key: &str| -> i64 {
-        let line = get("meminfo").iter().find_map(|l| l.strip_prefix(key)?.strip_prefix(':'));
-        line.and_then(|l| l.split_whitespace().next()?.parse::<i64>().ok()).unwrap_or(0) / 1024
-    };
-    let (total, free) = (memory("MemTotal"), memory("MemFree"));
-    let (swap, swap_free) = (memory("SwapTotal"), memory("SwapFree"));
-    let (cached, buffers, swap_cached) = (memory("Cached"), memory("Buffers"), memory("SwapCached"));
-    put(facts, "memtotal_mb", total);
-    put(facts, "memfree_mb", free);
-    put(facts, "swaptotal_mb", swap);
-    put(facts, "swapfree_mb", swap_free);
-    put(
-        facts,
-        "memory_mb",
-        json!({
-            "real": {"total": total, "free": free, "used": total - free},
-            "nocache": {"free": free + cached + buffers, "used": total - free - cached - buffers},
-            "swap": {"total": swap, "free": swap_free, "used": swap - swap_free, "cached": swap_cached},
-        }),
-    );
-    processors(facts, get("cpuinfo"), get("nproc"));
-    if let Some(seconds) = get("uptime").first().and_then(|l| l.split('.').next()?.parse::<i64>().ok()) {
-        put(facts, "uptime_seconds", seconds);
-    }
-    let load: Vec<f64> = get("loadavg")
-        .first()
-        .map(|l| l.split(' ').take(3).filter_map(|n| n.parse().ok()).collect())
-        .unwrap_or_default();
-    if let [one, five, fifteen] = load[..] {
-        put(facts, "loadavg", json!({"1m": one, "5m": five, "15m": fifteen}));
-    }
-    mounts(facts, get("mounts"), get("df"));
-    for line in get("dmi") {
-        if let Some((name, value)) = line.split_once('=') {
-            put(facts, if name == "sys_vendor" { "system_vendor" } else { name }, value.trim());
-        }
-    }
-    let mut devices = Map::new();
-    for line in get("block") {
-        let words: Vec<&str> = line.split(' ').collect();
-        let [name, sectors, rest @ ..] = &words[..] else { continue };
-        let flag = |at: usize| rest.get(at).copied().unwrap_or("0");
-        devices.insert((*name).to_owned(), json!({"sectors": sectors, "removable": flag(0), "rotational": flag(1)}));
-    }
-    put(facts, "devices", Value::Object(devices));
-}
-
-fn processors(facts: &mut Map<String, Value>, cpuinfo: &[&str], nproc: &[&str]) {
-    let mut list = vec![];
-    let mut sockets = std::collections::BTreeSet::new();
-    let (mut count, mut cores, mut siblings) = (0i64, 1i64, 1i64);
-    for line in cpuinfo {
-        let Some((key, value)) = line.split_once(':') else { continue };
-        let (key, value) = (key.trim(), value.trim());
-        match key {
-            "processor" => {
-                count += 1;
-                list.push(value.to_owned());
-            }
-            "vendor_id" | "model name" | "Model" | "Processor" => list.push(value.to_owned()),
-            "physical id" => {
-                sockets.insert(value.to_owned());
-            }
-            "cpu cores" => cores = value.parse().unwrap_or(1),
-            "siblings" => siblings = value.parse().unwrap_or(1),
-            _ => {}
-        }
-    }
-    let nproc = nproc.first().and_then(|n| n.parse().ok()).unwrap_or(count);
-    let sockets = i64::try_from(sockets.len()).unwrap_or(0);
-    let threads = (siblings / cores.max(1)).max(1);
-    put(facts, "processor", list);
-    put(facts, "processor_count", if sockets == 0 { count } else { sockets });
-    put(facts, "processor_cores", cores);
-    put(facts, "processor_threads_per_core", threads);
-    put(facts, "processor_vcpus", if sockets == 0 { count } else { sockets * cores * threads });
-    put(facts, "processor_nproc", nproc);
-}
-
-fn mounts(facts: &mut Map<String, Value>, mounts: &[&str], df: &[&str]) {
-    let mut sizes: BTreeMap<&str, (i64, i64)> = BTreeMap::new();
-    for line in df.iter().skip(1) {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        if let [_, total, _, available, _, mount] = words[..]
-            && let (Ok(total), Ok(available)) = (total.parse::<i64>(), available.parse::<i64>())
-        {
-            sizes.insert(mount, (total * 1024, available * 1024));
-        }
-    }
-    let mut all = vec![];
-    for line in mounts {
-        let words: Vec<&str> = line.split(' ').collect();
-        let [device, mount, kind, options, ..] = words[..] else { continue };
-        if !device.starts_with('/') && !device.contains(":/") && kind != "overlay" || kind == "none" {
-            continue;
-        }
-        let (total, available) = sizes.get(mount).copied().unwrap_or((0, 0));
-        all.push(json!({
-            "device": device, "mount": mount, "fstype": kind, "options": options, "size_total": total, "size_available": available,
-        }));
-    }
-    put(facts, "mounts", all);
-}
-
-fn virtualization(facts: &mut Map<String, Value>, sections: &BTreeMap<&str, Vec<&str>>) {
-    let get = |name: &str| sections.get(name).map(Vec::as_slice).unwrap_or_default();
-    let detected = get("virt").first().copied().unwrap_or("none");
-    let container =
-        get("container").iter().find_map(|l| Some(l.strip_prefix("container=").unwrap_or(l)).filter(|l| !l.is_empty()));
+fn virtualization(facts: &mut Map<String, Value>, said: &Said) {
+    let detected = said.line("virt");
+    let environ = said.file("/proc/1/environ").iter().flat_map(|line| line.split('\0'));
+    let container = said
+        .word("/run/systemd/container")
+        .or_else(|| said.section("docker").first().copied())
+        .or_else(|| environ.filter_map(|word| word.strip_prefix("container=")).find(|name| !name.is_empty()));
+    let container = container.map(str::to_owned);
+    let contained = container.is_some();
     let (kind, role) = match (container, detected) {
-        (Some(container), _) => (container.to_owned(), "guest"),
+        (Some(container), _) => (container, "guest"),
         (None, "none" | "") => ("NA".to_owned(), "NA"),
         (None, other) => (if other == "microsoft" { "Hyper-V".into() } else { other.to_owned() }, "guest"),
     };
     put(facts, "virtualization_type", kind.clone());
     put(facts, "virtualization_role", role);
-    let guests: Vec<String> = if role == "guest" { vec![kind] } else { vec![] };
+    let kinds = if contained { vec!["container".to_owned()] } else { vec![] };
+    let guests: Vec<String> = if role == "guest" { [kinds, vec![kind]].concat() } else { vec![] };
     put(facts, "virtualization_tech_guest", guests);
     put(facts, "virtualization_tech_host", json!([]));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reply(text: &str) -> Reply {
+        Reply { stdout: text.as_bytes().to_vec(), ..Reply::default() }
+    }
+
+    #[test]
+    fn a_host_in_words() {
+        let facts = parse(&reply(concat!(
+            "welcome\n@@machine\nx86_64\n@@fqdn\nweb.example.org\n@@id\nuid=1000(deploy) gid=1001(ops) euid=0(root) groups=1001(ops)\n",
+            "@@passwd\nroot:x:0:0:Root:/root:/bin/bash\n@@date\n2026 11 26 23 30 01 1795735801 CET +0100 Thursday 330 4 47 123456789\n",
+            "@@root\n131 /\n@@ip\n2: eth0    inet 192.0.2.2/24 brd 192.0.2.255 scope global eth0\\ valid\n",
+            "2: eth0    inet 192.0.2.3/24 scope global secondary eth0\\ valid\n2: eth0    inet6 fd00::2/64 scope global\n",
+            "@@route4\n8.8.8.8 via 192.0.2.1 dev eth0 src 192.0.2.3 uid 0\n@@route6\n@@ports\n/sys/class/net/*/brif/*\n",
+            "@@stat\n/srv/a b 4096 4096 1000 600 500 200 50\n@@uuid\nlrwxrwxrwx 1 root root 10 Nov 1 00:00 12-ab -> ../../vda1\n",
+            "@@files\n==> /proc/sys/kernel/hostname <==\nweb\n\n==> /etc/os-release <==\nID=ubuntu\nVERSION_ID=\"24.04\"\nNAME=\"Ubuntu\"\n\n",
+            "==> /sys/class/net/eth0/mtu <==\n1500\n\n==> /sys/class/net/eth0/type <==\n1\n\n==> /sys/class/net/bonding_masters <==\n\n",
+            "==> /proc/self/mounts <==\n/dev/vda1 /srv/a\\040b ext4 rw 0 1\nproc /proc proc rw 0 0\nnas:/x /nfs nfs4 rw 0 0\n\n",
+            "==> /sys/block/vda/size <==\n4194304\n\n==> /sys/block/vda/vda1/start <==\n2048\n\n==> /sys/block/vda/vda1/size <==\n2097152\n\n",
+            "\n@@local\n@=/etc/ansible/facts.d/site.fact\n[main]\nName=west\n@=/etc/ansible/facts.d/j.fact\n{\"a\": 1}\n",
+            "@@env\nHOME=/root\n@@machine\nlies\nA=b=c\n",
+        )))
+        .expect("facts");
+        assert_eq!(facts["machine"], "x86_64");
+        assert_eq!((&facts["hostname"], &facts["domain"]), (&json!("web"), &json!("example.org")));
+        assert_eq!((&facts["user_uid"], &facts["real_user_id"]), (&json!(0), &json!(1000)));
+        assert_eq!((&facts["user_id"], &facts["user_dir"]), (&json!("root"), &json!("/root")));
+        assert_eq!(facts["date_time"]["iso8601_micro"], "2026-11-26T23:30:01.123456Z");
+        assert_eq!((&facts["distribution"], &facts["distribution_minor_version"]), (&json!("Ubuntu"), &json!("04")));
+        assert_eq!(facts["is_chroot"], true);
+        assert_eq!(facts["interfaces"], json!(["eth0"]));
+        assert_eq!(facts["default_ipv4"]["address"], "192.0.2.3");
+        assert_eq!(facts["default_ipv4"]["netmask"], "255.255.255.0");
+        assert_eq!(facts["eth0"]["ipv4_secondaries"][0]["address"], "192.0.2.3");
+        assert_eq!(facts["all_ipv6_addresses"], json!(["fd00::2"]));
+        assert_eq!(facts["default_ipv6"], json!({}));
+        let mounts: Vec<&Value> = facts["mounts"].as_array().expect("a list").iter().map(|m| &m["mount"]).collect();
+        assert_eq!(mounts, ["/srv/a\\040b", "/nfs"]);
+        assert_eq!(facts["mounts"][0]["uuid"], "12-ab");
+        assert_eq!(facts["devices"]["vda"]["size"], "2.00 GB");
+        assert_eq!(facts["devices"]["vda"]["partitions"]["vda1"]["size"], "1.00 GB");
+        assert_eq!(facts["local"], json!({"site": {"main": {"name": "west"}}, "j": {"a": 1}}));
+        assert_eq!(facts["env"], json!({"HOME": "/root", "A": "b=c"}));
+    }
+
+    #[test]
+    fn a_reply_without_facts_says_why() {
+        let silent = Reply { status: 127, stderr: b"sh: not found".to_vec(), ..Reply::default() };
+        assert!(parse(&silent).expect_err("no facts").to_string().contains("sh: not found"));
+    }
+
+    #[test]
+    fn subsets() {
+        let sections = |subsets: &[&str]| {
+            let text = script(&subsets.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>()).text;
+            ["s ip;", "s stat;", "s virt;"].map(|section| text.contains(section))
+        };
+        assert_eq!(sections(&[]), [true, true, true]);
+        assert_eq!(sections(&["all"]), [true, true, true]);
+        assert_eq!(sections(&["min"]), [false, false, false]);
+        assert_eq!(sections(&["!all"]), [false, false, false]);
+        assert_eq!(sections(&["!hardware"]), [true, false, true]);
+        assert_eq!(sections(&["!all", "network"]), [true, false, false]);
+        assert_eq!(sections(&["network", "virtual"]), [true, false, true]);
+    }
 }

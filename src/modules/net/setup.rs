@@ -39,6 +39,7 @@ impl HostModule for Setup {
         let mut script = facts::script(&self.gather_subset);
         if let Some(path) = self.fact_path.as_deref().filter(|path| *path != facts::LOCAL_DIR) {
             script.text = script.text.replace(facts::LOCAL_DIR, &quote(path));
+            script.constant = false;
         }
         let filters = self
             .filter
