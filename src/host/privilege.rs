@@ -34,10 +34,11 @@ pub(super) fn command_line(who: &Become, argv: &[String], nonce: &str) -> Result
             if who.exe.is_some() || who.flags.is_some() {
                 return Ok(sudo);
             }
-            // A bare machine has no sudo, and root needs none.
-            let su = format!("exec su -s /bin/sh {user} -c {}", quote(&format!("exec {program}")));
+            // A bare machine has no sudo, and root needs none. The program stays a list: what is quoted twice grows.
+            let su = format!("exec su -s /bin/sh -c 'exec \"$0\" \"$@\"' -- {user} \"$@\"");
+            let sudo = format!("exec sudo -H -n -u {user} -- \"$@\"");
             let line = format!("command -v sudo >/dev/null || {{ [ \"$(id -u)\" != 0 ] || {su}; }}; {sudo}");
-            format!("exec sh -c {}", quote(&line))
+            format!("exec sh -c {} sh {program}", quote(&line))
         }
         ("doas", None) => format!("exec {} {} -n -u {user} -- {program}", exe("doas"), flags("")),
         ("su", _) => format!("exec {} {} {user} -c {}", exe("su"), flags(""), quote(&format!("exec {program}"))),

@@ -178,9 +178,9 @@ impl Inner {
         let opening_nonce = nonce();
         let opening = if wanted { shell::opening(batch, &opening_nonce) } else { None };
         let mut argv = vec!["sh".to_owned()];
-        if let Some(text) = &opening {
-            self.bytes_up.fetch_add(text.len() as u64, Ordering::Relaxed);
-            argv.extend(["-c".to_owned(), text.clone()]);
+        if let Some(arguments) = &opening {
+            self.bytes_up.fetch_add(arguments.iter().map(|a| a.len() as u64).sum(), Ordering::Relaxed);
+            argv.extend_from_slice(arguments);
         }
         let process = self.start(who, &argv, true).await?;
         let group = process.group().unwrap_or(0);

@@ -94,10 +94,10 @@ esac
 }
 "#;
 
-/// A batch whose one script is constant, as a program for `sh -c` that goes on as the persistent shell: it travels with the request
-/// to start the shell, which saves a round trip (a server gives a new channel no window before that). Its nonce is for it alone,
-/// since argument lists can be read by others.
-pub(super) fn opening(batch: &[Entry], nonce: &str) -> Option<String> {
+/// The arguments of a `sh` that runs a batch whose one script is constant and goes on as the persistent shell: the batch travels with
+/// the request to start the shell, which saves a round trip (a server gives a new channel no window before that). Its nonce is for
+/// it alone, since argument lists can be read by others.
+pub(super) fn opening(batch: &[Entry], nonce: &str) -> Option<[String; 4]> {
     let [Entry { check, apply, environment, .. }] = batch else { return None };
     let (kind, script) = match (check, apply) {
         (Some(script), None) => ('c', script),
@@ -108,10 +108,10 @@ pub(super) fn opening(batch: &[Entry], nonce: &str) -> Option<String> {
     if !constant || !script.functions.is_empty() || !environment.is_empty() {
         return None;
     }
-    Some(format!(
-        "m() {{ printf '\\n{nonce} %s\\n' $1; printf '\\n{nonce} %s\\n' $1 >&2; }}; (eval {}) </dev/null; m {kind}$?; m z0; exec sh",
-        quote(&script.text)
-    ))
+    let marks = format!(
+        "m() {{ printf '\\n{nonce} %s\\n' $1; printf '\\n{nonce} %s\\n' $1 >&2; }}; (eval \"$1\") </dev/null; m {kind}$?; m z0; exec sh"
+    );
+    Some(["-c".into(), marks, "sh".into(), script.text.clone()])
 }
 
 impl Shell {

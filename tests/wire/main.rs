@@ -6,5 +6,6 @@ mod faults;
 mod limits;
 mod login;
 mod machine;
+mod play;
 mod privilege;
 mod shells;
