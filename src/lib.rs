@@ -15,5 +15,6 @@ pub mod host;
 pub mod image;
 pub mod language;
 pub mod modules;
+pub mod project;
 pub mod report;
 pub mod text;

@@ -20,6 +20,12 @@ pub enum Exit {
     Unreachable = 4,
     /// The command line can't be right.
     Usage = 5,
+    /// A plan found changes (`--detailed-exitcode`).
+    Pending = 6,
+    /// Another operator holds the lock.
+    Locked = 7,
+    /// A release did not become well; the one before goes on.
+    RolledBack = 8,
     /// Interrupted by SIGINT.
     Interrupted = 130,
     /// Ended by SIGTERM.

@@ -7,18 +7,24 @@ pub mod check;
 pub mod common;
 pub mod compat;
 pub mod doc;
+pub mod down;
 pub mod exit;
 pub mod extra_vars;
 pub mod failure;
 pub mod inventory;
 pub mod listing;
 pub mod passwords;
+pub mod plan;
 pub mod prompt;
 pub mod replay;
+pub mod rollback;
 pub mod run;
 pub mod schema;
+pub mod service;
 pub mod signals;
 pub mod static_scope;
+pub mod status;
+pub mod up;
 pub mod vault;
 pub mod vaults;
 pub mod version;
@@ -46,6 +52,13 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Up(Box<up::Up>),
+    Plan(Box<plan::Plan>),
+    Status(Box<status::Status>),
+    Logs(Box<status::Logs>),
+    History(Box<status::History>),
+    Rollback(Box<rollback::Rollback>),
+    Down(Box<down::Down>),
     Run(Box<run::Run>),
     Check(Box<check::Check>),
     Inventory(Box<inventory::InventoryVerb>),
@@ -105,6 +118,13 @@ fn dispatch(given: Vec<OsString>, compatible: bool) -> ExitCode {
         Err(error) => return usage(&error).into(),
     };
     let ended: Result<Exit, Failure> = match cli.verb {
+        Verb::Up(verb) => verb.run(),
+        Verb::Plan(verb) => verb.run(),
+        Verb::Status(verb) => verb.run(),
+        Verb::Logs(verb) => verb.run(),
+        Verb::History(verb) => verb.run(),
+        Verb::Rollback(verb) => verb.run(),
+        Verb::Down(verb) => verb.run(),
         Verb::Run(verb) => verb.run(),
         Verb::Check(verb) => verb.run(),
         Verb::Inventory(verb) | Verb::AnsibleInventory(verb) => verb.run(),

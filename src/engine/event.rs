@@ -225,6 +225,11 @@ impl Events {
         Self { reporters: Arc::new(Mutex::new(reporters)), secrets }
     }
 
+    /// Adds one more reporter.
+    pub fn add(&self, reporter: Box<dyn Reporter>) {
+        self.reporters.lock().unwrap_or_else(PoisonError::into_inner).push(reporter);
+    }
+
     /// The secrets that are redacted.
     pub fn secrets(&self) -> &Secrets {
         &self.secrets

@@ -2,6 +2,7 @@
 
 pub mod engine;
 mod image;
+mod inspect;
 mod probe;
 mod release;
 pub mod releases;
@@ -14,4 +15,5 @@ const OWN: &[&str] = &["crudctl"];
 pub(super) const TABLE: &[Descriptor] = &[
     Descriptor::controller::<image::BundledImage>("crudctl_image", OWN),
     Descriptor::controller::<release::Release>("crudctl_release", OWN),
+    Descriptor::controller::<inspect::Releases>("crudctl_releases", OWN),
 ];
