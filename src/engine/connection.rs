@@ -30,15 +30,22 @@ pub(super) struct Route {
 }
 
 impl Route {
-    /// Equal keys share a session.
+    /// Equal keys share a session. Hosts of different names don't, even where they are one machine: they work side by side.
     fn key(&self) -> String {
         match &self.target.transport {
-            Transport::Local => "local".to_owned(),
+            Transport::Local => format!("local|{}", self.target.name),
             Transport::Ssh(ssh) => {
                 let password = ssh.password.as_ref().map(|p| p.expose().to_owned());
                 format!(
-                    "{}|{:?}|{:?}|{:?}|{:?}|{:?}|{}",
-                    ssh.host, ssh.port, ssh.user, ssh.private_key, password, ssh.common_args, ssh.host_key_checking
+                    "{}|{}|{:?}|{:?}|{:?}|{:?}|{:?}|{}",
+                    self.target.name,
+                    ssh.host,
+                    ssh.port,
+                    ssh.user,
+                    ssh.private_key,
+                    password,
+                    ssh.common_args,
+                    ssh.host_key_checking
                 )
             }
         }

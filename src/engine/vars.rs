@@ -236,7 +236,12 @@ impl TaskScope {
         {
             return Some(Variable::Json(value.clone()));
         }
-        vars.inventory.get(name).or_else(|| vars.groups.get(name)).cloned().map(Variable::Node)
+        let found = vars.inventory.get(name).or_else(|| vars.groups.get(name)).cloned().map(Variable::Node);
+        if found.is_none() && name == "ansible_python_interpreter" && !self.run.inventory().contains(&self.host.name) {
+            // The implicit localhost has the interpreter of this machine, as in Ansible.
+            return program("python3").map(|path| Variable::Json(path.into()));
+        }
+        found
     }
 
     fn magic(&self, name: &str) -> Option<Variable> {
@@ -447,6 +452,15 @@ fn groups(inventory: &Inventory) -> Value {
 /// The last part of a collection's role's name.
 fn short_role(name: &str) -> &str {
     if name.matches('.').count() >= 2 { name.rsplit('.').next().unwrap_or(name) } else { name }
+}
+
+/// A program's path, looked up in `PATH`.
+fn program(name: &str) -> Option<String> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path)
+        .map(|dir| dir.join(name))
+        .find(|file| file.is_file())
+        .map(|file| file.display().to_string())
 }
 
 fn entry(map: Option<&Node>, name: &str) -> Option<Node> {

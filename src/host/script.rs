@@ -116,8 +116,15 @@ pub fn quote_all<S: AsRef<str>>(words: impl IntoIterator<Item = S>) -> String {
     words.into_iter().map(|w| quote(w.as_ref())).collect::<Vec<_>>().join(" ")
 }
 
-/// A path as a word that no command takes for an option.
+/// A path as a word that no command takes for an option; `~` and `~user` at its beginning are the host's to expand.
 pub fn quote_path(path: &str) -> String {
+    if let Some(tail) = path.strip_prefix('~') {
+        let end = tail.find('/').unwrap_or(tail.len());
+        if tail[..end].bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b)) {
+            let rest = &tail[end..];
+            return format!("~{}{}", &tail[..end], if rest.is_empty() { String::new() } else { quote(rest) });
+        }
+    }
     if path.starts_with('-') { quote(&format!("./{path}")) } else { quote(path) }
 }
 

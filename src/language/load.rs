@@ -497,7 +497,14 @@ impl<'a> Reader<'a> {
                     self.error("`action` as a mapping needs the key `module`", &value.place);
                     return None;
                 };
-                let rest = entries.iter().filter(|(k, _)| k.as_str() != Some("module")).cloned().collect();
+                // `args` within it is merged, too, and stands behind what is named outright.
+                let mut rest: Vec<_> =
+                    entries.iter().filter(|(k, _)| !matches!(k.as_str(), Some("module" | "args"))).cloned().collect();
+                for (key, arg) in value.get("args").map(Node::entries).unwrap_or_default() {
+                    if !rest.iter().any(|(known, _)| known.as_str() == key.as_str()) {
+                        rest.push((key.clone(), arg.clone()));
+                    }
+                }
                 let (name, args) = (name.clone(), Node::new(Kind::Map(rest), value.place.clone()));
                 // `module: copy src=a` carries arguments, too.
                 match name.as_str().and_then(|t| t.trim().split_once(char::is_whitespace)) {

@@ -234,7 +234,11 @@ pub(super) fn yes() -> bool {
 pub(super) fn variables(pairs: &[(&str, Option<&str>)]) -> String {
     pairs
         .iter()
-        .filter_map(|(name, value)| value.map(|value| format!("{name}={} ", crate::host::script::quote(value))))
+        .filter_map(|(name, value)| {
+            // The path that a module is about may begin with `~`, which is the host's to expand.
+            let word = if *name == "p" { crate::host::script::quote_path } else { crate::host::script::quote };
+            value.map(|value| format!("{name}={} ", word(value)))
+        })
         .collect()
 }
 

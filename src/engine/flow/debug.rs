@@ -80,14 +80,30 @@ pub(super) fn assert(call: &Call, cx: &Cx<'_>) -> Result<Ran, Diagnostic> {
     }
     let message = args.success_msg.unwrap_or_else(|| "All assertions passed".into());
     let mut outcome = Outcome::ok();
-    if !args.quiet {
-        outcome = outcome.with("msg", message);
-    }
+    outcome = outcome.with("msg", message);
     let mut ran = done(outcome);
-    if !args.quiet {
-        ran.end.result.insert("_ansible_verbose_always".into(), true.into());
-    }
+    ran.end.result.insert("_ansible_verbose_always".into(), (!args.quiet).into());
     Ok(ran)
+}
+
+fn is_text(node: &Node) -> bool {
+    match &node.kind {
+        Kind::Data(text) => !matches!(text.trim(), "" | "True" | "False"),
+        Kind::Seq(items) => items.iter().any(is_text),
+        _ => false,
+    }
+}
+
+/// Whether a template names a variable whose text stands in a playbook, and nothing else: only such text may be an expression itself.
+fn is_written(template: &str, cx: &Cx<'_>) -> bool {
+    let name = template.trim().trim_start_matches("{{").trim_end_matches("}}").trim_matches('-').trim();
+    let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '[' | ']' | '\'' | '"'));
+    let first = name.split(['.', '[']).next().unwrap_or_default();
+    plain && matches!(cx.scope.scope().variable(first), Some(crate::language::template::Variable::Node(_)))
+}
+
+fn untrusted(node: &Node) -> Diagnostic {
+    Diagnostic::error("Encountered untrusted template or expression.", &node.place)
 }
 
 /// The conditions with what is shown of each. A whole template that gives a list is taken as that list.
@@ -97,6 +113,10 @@ fn conditions(written: Option<&Node>, call: &Call, cx: &Cx<'_>) -> Result<Vec<(V
         return Err(Diagnostic::error("missing required arguments: that", &call.args.place));
     };
     let whole_template = node.as_str().is_some_and(|t| t.trim_start().starts_with("{{"));
+    let trusted = |text: &str| is_written(text, cx);
+    if whole_template && rendered.is_some_and(is_text) && !node.as_str().is_some_and(trusted) {
+        return Err(untrusted(node));
+    }
     let node = if whole_template { rendered.unwrap_or(node) } else { node };
     let list: Vec<Node> = match &node.kind {
         Kind::Seq(items) => items.clone(),
@@ -107,7 +127,11 @@ fn conditions(written: Option<&Node>, call: &Call, cx: &Cx<'_>) -> Result<Vec<(V
         let item = match &item.kind {
             // A template within the list gives the condition itself.
             Kind::Str(text, _) if text.trim_start().starts_with("{{") && text.trim_end().ends_with("}}") => {
-                cx.play.run.templar.render(&item, &cx.scope.scope())?
+                let rendered = cx.play.run.templar.render(&item, &cx.scope.scope())?;
+                if is_text(&rendered) && !trusted(text) {
+                    return Err(untrusted(&item));
+                }
+                rendered
             }
             _ => item,
         };

@@ -51,7 +51,7 @@ impl Include {
     /// As it is shown: a path, or a role's name.
     pub(in crate::engine) fn shown(&self) -> String {
         match &self.what {
-            What::Tasks(path) => path.display().to_string(),
+            What::Tasks(path) => std::path::absolute(path).unwrap_or_else(|_| path.clone()).display().to_string(),
             What::Role(role, _) => role.name.clone(),
         }
     }

@@ -22,6 +22,7 @@ mod version;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use minijinja::machinery::{self, ast};
@@ -318,8 +319,11 @@ impl Templar {
                 if whole {
                     self.evaluate(trimmed[2..trimmed.len() - 2].trim_matches('-').trim(), &node.place, scope)?
                 } else {
-                    let rendered = self.leaf(node, scope)?;
-                    match rendered {
+                    let watched = Arc::new(Watched { scope: Arc::clone(scope), data: AtomicBool::new(false) });
+                    let seen: Arc<dyn Scope> = Arc::clone(&watched) as Arc<dyn Scope>;
+                    match self.leaf(node, &seen)? {
+                        // What hosts and programs said is data: it must not become an expression.
+                        Value::String(_) if watched.data.load(Ordering::Relaxed) => return Err(untrusted(node)),
                         Value::String(text) => self.evaluate(&text, &node.place, scope)?,
                         other => other,
                     }
@@ -438,6 +442,39 @@ impl Templar {
         }
         found
     }
+}
+
+/// A scope that notes whether data was used: values that no playbook's text holds.
+struct Watched {
+    scope: Arc<dyn Scope>,
+    data: AtomicBool,
+}
+
+impl Scope for Watched {
+    fn variable(&self, name: &str) -> Option<Variable> {
+        let found = self.scope.variable(name);
+        if !matches!(found, None | Some(Variable::Node(_))) {
+            self.data.store(true, Ordering::Relaxed);
+        }
+        found
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.scope.names()
+    }
+
+    fn search_paths(&self) -> Vec<PathBuf> {
+        self.scope.search_paths()
+    }
+
+    fn decrypt(&self, vaulted: &str) -> anyhow::Result<String> {
+        self.scope.decrypt(vaulted)
+    }
+}
+
+fn untrusted(node: &Node) -> Diagnostic {
+    Diagnostic::error("Encountered untrusted template or expression.", &node.place)
+        .hint("write the condition without `{{ }}` around its variables")
 }
 
 /// In `{{ … }}` of YAML files a backslash within a string is a backslash: YAML has its own escapes, and nobody would write them twice.

@@ -142,11 +142,11 @@ fn join(call: &Call) -> Answer {
 
 fn unique(call: &Call) -> Answer {
     call.only(&["case_sensitive", "attribute"])?;
-    // Ansible's default differs from Jinja's: upper and lower case are told apart.
-    let case = call.argument(0, "case_sensitive").is_none_or(|value| value.is_null() || truthy(value));
+    let given = call.argument(0, "case_sensitive").filter(|value| !value.is_null());
+    let case = given.is_some_and(truthy);
     let items = call.items()?;
     let nested = |item: &Value| matches!(item, Value::Array(_) | Value::Object(_));
-    if !case && items.iter().any(nested) {
+    if given.is_some() && !case && items.iter().any(nested) {
         return Err("Jinja2's unique filter failed and we cannot fall back to Ansible's version as it does not support the parameters supplied".into());
     }
     let keys = items.iter().map(|item| key(call, item, 1)).collect::<Result<Vec<_>, _>>()?;

@@ -229,6 +229,9 @@ pub(super) fn ini(lookup: &Lookup<'_>) -> Found {
             Some(_) if term.contains(' ') => parts(&term),
             _ => (term.clone(), Map::new()),
         };
+        if key.is_empty() && !options.is_empty() || term.contains('=') && !term.contains(' ') {
+            return Err("No key to look up was provided as first term within string inline options".into());
+        }
         for (name, value) in &lookup.options {
             options.entry(name.clone()).or_insert_with(|| value.clone());
         }
@@ -239,7 +242,7 @@ pub(super) fn ini(lookup: &Lookup<'_>) -> Found {
         let section =
             if properties { "java_properties".into() } else { text("section").unwrap_or_else(|| "global".into()) };
         let case = options.get("case_sensitive").is_some_and(super::truthy);
-        let all = sections(&encoded(lookup, &path, text("encoding").as_deref())?, properties, case);
+        let all = sections(&encoded(lookup, &path, text("encoding").as_deref())?, properties, case)?;
         let fold = |text: &str| if case { text.to_owned() } else { text.to_lowercase() };
         let entries = all.iter().find(|(name, _)| *name == section).map(|(_, entries)| entries);
         if options
@@ -268,7 +271,7 @@ pub(super) fn ini(lookup: &Lookup<'_>) -> Found {
 type Entries = Vec<(String, String)>;
 
 /// Sections of an INI file (or the one section of a properties file).
-fn sections(text: &str, properties: bool, case: bool) -> Vec<(String, Entries)> {
+fn sections(text: &str, properties: bool, case: bool) -> Result<Vec<(String, Entries)>, String> {
     let mut out: Vec<(String, Entries)> = vec![];
     if properties {
         out.push(("java_properties".into(), vec![]));
@@ -282,7 +285,7 @@ fn sections(text: &str, properties: bool, case: bool) -> Vec<(String, Entries)> 
             out.push((name.to_owned(), vec![]));
             continue;
         }
-        let Some((_, entries)) = out.last_mut() else { continue };
+        let Some((section_name, entries)) = out.last_mut() else { continue };
         if line.starts_with([' ', '\t'])
             && let Some((_, value)) = entries.last_mut()
         {
@@ -293,6 +296,9 @@ fn sections(text: &str, properties: bool, case: bool) -> Vec<(String, Entries)> 
         let (name, value) =
             trimmed.find(['=', ':']).map_or((trimmed, ""), |at| (trimmed[..at].trim(), trimmed[at + 1..].trim()));
         let name = if case { name.to_owned() } else { name.to_lowercase() };
+        if entries.iter().any(|(known, _)| *known == name) {
+            return Err(format!("Duplicate option in '{}': option '{name}' already exists", section_name));
+        }
         entries.push((name, value.to_owned()));
     }
     // Entries of `[DEFAULT]` hold in every section.
@@ -301,7 +307,7 @@ fn sections(text: &str, properties: bool, case: bool) -> Vec<(String, Entries)> 
     for (_, entries) in &mut out {
         entries.splice(0..0, defaults.iter().cloned());
     }
-    out
+    Ok(out)
 }
 
 pub(super) fn csvfile(lookup: &Lookup<'_>) -> Found {

@@ -98,6 +98,7 @@ const LOOKUPS: &[(&str, Function)] = &[
     ("template", files::template),
     ("ini", files::ini),
     ("csvfile", files::csvfile),
+    ("config", programs::config),
     ("env", programs::env),
     ("pipe", programs::pipe),
     ("lines", programs::lines),

@@ -93,3 +93,31 @@ pub(super) fn inventory_hostnames(lookup: &Lookup<'_>) -> Found {
     let pattern = lookup.texts().join(",");
     Ok(lookup.around.matching(&pattern)?.into_iter().map(Value::from).collect())
 }
+
+/// Settings that playbooks ask for: options of become plugins, and those of the configuration that have one value here.
+const SETTINGS: &[(&str, &str, &str)] = &[
+    ("sudo", "become_flags", "-H -S -n"),
+    ("sudo", "become_exe", "sudo"),
+    ("sudo", "become_user", "root"),
+    ("su", "become_flags", ""),
+    ("su", "become_exe", "su"),
+    ("su", "become_user", "root"),
+    ("", "DEFAULT_BECOME_METHOD", "sudo"),
+    ("", "DEFAULT_BECOME_USER", "root"),
+    ("", "DEFAULT_BECOME_EXE", "sudo"),
+];
+
+pub(super) fn config(lookup: &Lookup<'_>) -> Found {
+    lookup.only("config", &["plugin_type", "plugin_name", "on_missing", "show_origin"])?;
+    let plugin = lookup.options.get("plugin_name").map_or_else(String::new, python::str_of);
+    let missing = lookup.options.get("on_missing").map_or_else(|| "error".to_owned(), python::str_of);
+    let mut out = vec![];
+    for term in lookup.texts() {
+        match SETTINGS.iter().find(|(owner, name, _)| *owner == plugin && *name == term) {
+            Some((_, _, value)) => out.push(Value::from(*value)),
+            None if missing == "error" => return Err(format!("Unable to find setting {term}")),
+            None => {}
+        }
+    }
+    Ok(out)
+}
