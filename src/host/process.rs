@@ -1,8 +1,9 @@
 //! A program with its three streams, here or behind an ssh channel.
 
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::process::Stdio;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
 use anyhow::Context as _;
@@ -28,16 +29,29 @@ pub(super) enum Child {
 }
 
 impl Process {
-    /// Starts a program on this machine, in a process group of its own. One that is `persistent` is not killed when it is dropped:
+    /// Starts a program on this machine, in a session of its own: with the terminal of ours, in the background of it, a program that
+    /// touches the terminal (`sudo`, `stty`, a package's questions) would be stopped for ever. One that is `persistent` is not killed when it is dropped:
     /// it ends, and cleans up, when its stdin does.
     pub(super) fn local(argv: &[String], persistent: bool) -> anyhow::Result<Self> {
         let (program, arguments) = argv.split_first().context("an empty command")?;
-        let mut child = tokio::process::Command::new(program)
+        let mut command = match setsid() {
+            // It does not fork here, so that the process stays the same one.
+            Some(setsid) => {
+                let mut command = tokio::process::Command::new(setsid);
+                command.arg(program);
+                command
+            }
+            None => {
+                let mut command = tokio::process::Command::new(program);
+                command.process_group(0);
+                command
+            }
+        };
+        let mut child = command
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .process_group(0)
             .kill_on_drop(!persistent)
             .spawn()
             .with_context(|| format!("could not start `{program}`"))?;
@@ -84,6 +98,17 @@ impl Process {
             self.child,
         ))
     }
+}
+
+/// The program `setsid`, of util-linux or busybox.
+fn setsid() -> Option<&'static PathBuf> {
+    static SETSID: OnceLock<Option<PathBuf>> = OnceLock::new();
+    SETSID
+        .get_or_init(|| {
+            let path = std::env::var_os("PATH").unwrap_or_default();
+            std::env::split_paths(&path).map(|folder| folder.join("setsid")).find(|file| file.is_file())
+        })
+        .as_ref()
 }
 
 /// A program's stdin and stdout as one stream.

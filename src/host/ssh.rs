@@ -147,7 +147,7 @@ fn exit(socket: &Path, host: &str) -> Command {
 /// A folder of ours alone. The control socket's path (with 17 bytes that ssh adds for a moment) has to fit into 104.
 fn folder() -> std::io::Result<TempDir> {
     let mut builder = tempfile::Builder::new();
-    builder.prefix("crudctl-");
+    builder.prefix("crudctl-").permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
     if std::env::temp_dir().as_os_str().len() > 60 { builder.tempdir_in("/tmp") } else { builder.tempdir() }
 }
 

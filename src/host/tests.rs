@@ -150,6 +150,14 @@ async fn a_background_child_that_holds_stdout_does_not_block() {
 }
 
 #[tokio::test]
+async fn scripts_have_no_terminal_to_be_stopped_by() {
+    // The shell leads a session of its own: fields 4 and 5 of its `stat` behind the name are session and terminal.
+    let text =
+        "read -r s </proc/$$/stat; set -- ${s##*) }; echo $(($4 - $$)) $5; (: </dev/tty) 2>/dev/null && echo tty; true";
+    assert_eq!(outputs(vec![act(text)]).await, ["0:0 0\n"]);
+}
+
+#[tokio::test]
 async fn a_script_over_its_time_is_killed() {
     let session = session().await;
     let folder = tempfile::tempdir().expect("a folder");
@@ -180,17 +188,29 @@ async fn uploads_are_files_while_scripts_run_and_gone_afterwards() {
         assert_eq!(reply.stdout, bytes);
         assert!(reply.err().starts_with("drwx------"), "{}", reply.err());
     }
-    let replies = run(&session, vec![act("echo \"$crud_dir\"")]).await;
-    let directory = replies[0].as_ref().expect("a reply").apply.as_ref().expect("an apply").out().trim().to_owned();
-    assert!(std::path::Path::new(&directory).exists());
-    session.close().await;
-    for _ in 0..50 {
-        if !std::path::Path::new(&directory).exists() {
-            return;
+    // Closed or dropped: the shell cleans up either way.
+    for dropped in [false, true] {
+        let session =
+            Session::connect(&Target { name: "here".into(), transport: Transport::Local }).await.expect("local");
+        let mut script = Script::default();
+        script.upload(b"x".to_vec());
+        script.line("echo \"$crud_dir\"");
+        let replies = run(&session, vec![Entry { apply: Some(script), ..Entry::default() }]).await;
+        let reply = replies[0].as_ref().expect("a reply").apply.as_ref().expect("an apply");
+        let directory = reply.out().trim().to_owned();
+        assert!(std::path::Path::new(&directory).exists());
+        if dropped {
+            drop(session);
+        } else {
+            session.close().await;
         }
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        let mut waited = 0;
+        while std::path::Path::new(&directory).exists() {
+            waited += 1;
+            assert!(waited < 50, "{directory} was left behind, dropped: {dropped}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     }
-    panic!("{directory} was left behind");
 }
 
 #[tokio::test]
