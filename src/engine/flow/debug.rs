@@ -99,7 +99,19 @@ fn is_written(template: &str, cx: &Cx<'_>) -> bool {
     let name = template.trim().trim_start_matches("{{").trim_end_matches("}}").trim_matches('-').trim();
     let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '[' | ']' | '\'' | '"'));
     let first = name.split(['.', '[']).next().unwrap_or_default();
-    plain && matches!(cx.scope.scope().variable(first), Some(crate::language::template::Variable::Node(_)))
+    let written = |node: &Node| !holds_data(node);
+    plain
+        && matches!(cx.scope.scope().variable(first), Some(crate::language::template::Variable::Node(node)) if written(&node))
+}
+
+/// Whether some text within is data (`!unsafe`).
+fn holds_data(node: &Node) -> bool {
+    match &node.kind {
+        Kind::Data(_) => true,
+        Kind::Seq(items) => items.iter().any(holds_data),
+        Kind::Map(entries) => entries.iter().any(|(_, value)| holds_data(value)),
+        _ => false,
+    }
 }
 
 fn untrusted(node: &Node) -> Diagnostic {

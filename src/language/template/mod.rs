@@ -312,6 +312,8 @@ impl Templar {
             Kind::Bool(flag) => return Ok(*flag),
             Kind::Null => return Ok(true),
             Kind::Str(text, _) | Kind::Data(text) if text.trim().is_empty() => return Ok(true),
+            // `!unsafe`, or what a host said.
+            Kind::Data(_) => return Err(untrusted(node)),
             Kind::Str(text, _) if has_markers(text) => {
                 let trimmed = text.trim();
                 let whole = trimmed.starts_with("{{") && trimmed.ends_with("}}") && trimmed.matches("{{").count() == 1;
@@ -329,7 +331,7 @@ impl Templar {
                     }
                 }
             }
-            Kind::Str(text, _) | Kind::Data(text) => self.evaluate(text, &node.place, scope)?,
+            Kind::Str(text, _) => self.evaluate(text, &node.place, scope)?,
             _ => node.to_json(),
         };
         match value {

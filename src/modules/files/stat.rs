@@ -74,6 +74,9 @@ impl HostModule for Stat {
         };
         let mut script = Script::default();
         script.line(format!("p={path}"));
+        if self.path.starts_with('~') {
+            script.line("echo \"@p $p\"");
+        }
         script.line(format!("s=$(stat {follow}-c '%a %u %g %U %G %s %X %Y %Z %W %i %h %d %b %B %t %T %f' -- \"$p\") 2>/dev/null || {{ echo none; exit 0; }}"));
         script.line("echo \"$s\"");
         // Links are looked at as links, and what they point to for what can be done with it.
@@ -95,8 +98,12 @@ impl HostModule for Stat {
         Ok(Check::ask(script, move |reply| {
             anyhow::ensure!(reply.status == 0, reply.failure("could not look at the path"));
             let text = reply.out();
+            let (path, text) = match text.strip_prefix("@p ").and_then(|rest| rest.split_once('\n')) {
+                Some((path, rest)) => (path, rest),
+                None => (path.as_str(), text.as_str()),
+            };
             let lines: Vec<&str> = text.lines().collect();
-            let stat = parse(&path, &lines, follow);
+            let stat = parse(path, &lines, follow);
             Ok(Verdict::Converged(Outcome::ok().with("stat", Value::Object(stat))))
         }))
     }

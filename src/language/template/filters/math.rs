@@ -79,8 +79,7 @@ const UNITS: &[(char, f64)] = &[
 ];
 
 fn human_readable(call: &Call) -> Answer {
-    let size =
-        float(&call.value).ok_or_else(|| format!("human_readable() can't interpret input: {}", call.string()))?;
+    let size = float(&call.value).ok_or_else(|| format!("human_readable() failed on bad input: {}", call.string()))?;
     let bits = call.flag(0, "isbits");
     let base = if bits { "bits" } else { "Bytes" };
     let wanted = call.text(1, "unit").and_then(|unit| unit.chars().next()).map(|c| c.to_ascii_uppercase());

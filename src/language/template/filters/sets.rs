@@ -333,6 +333,9 @@ fn merge_lists(old: Vec<Value>, new: Vec<Value>, how: &str) -> Vec<Value> {
 fn rekey_on_member(call: &Call) -> Answer {
     let key = call.text(0, "key").ok_or("missing argument 'key'")?;
     let duplicates = call.text(1, "duplicates").unwrap_or_else(|| "error".into());
+    if !matches!(duplicates.as_str(), "error" | "overwrite") {
+        return Err(format!("duplicates parameter to rekey_on_member has unknown value: {duplicates}"));
+    }
     let list: Vec<Value> = match &call.value {
         Value::Object(map) => map.values().cloned().collect(),
         Value::Array(items) => items.clone(),

@@ -220,8 +220,18 @@ fn parts(term: &str) -> (String, Map<String, Value>) {
 }
 
 pub(super) fn ini(lookup: &Lookup<'_>) -> Found {
-    let known =
-        ["type", "file", "section", "re", "encoding", "default", "case_sensitive", "allow_none", "interpolation"];
+    let known = [
+        "type",
+        "file",
+        "section",
+        "re",
+        "encoding",
+        "default",
+        "case_sensitive",
+        "allow_none",
+        "allow_no_value",
+        "interpolation",
+    ];
     lookup.only("ini", &known)?;
     let mut out = vec![];
     for term in lookup.texts() {
@@ -230,6 +240,10 @@ pub(super) fn ini(lookup: &Lookup<'_>) -> Found {
             _ => (term.clone(), Map::new()),
         };
         if key.is_empty() && !options.is_empty() || term.contains('=') && !term.contains(' ') {
+            let name = term.split(['=', ' ']).next().unwrap_or_default();
+            if !known.contains(&name) {
+                return Err(format!("'{name}' is not a valid option"));
+            }
             return Err("No key to look up was provided as first term within string inline options".into());
         }
         for (name, value) in &lookup.options {

@@ -113,6 +113,11 @@ pub(super) fn config(lookup: &Lookup<'_>) -> Found {
     let missing = lookup.options.get("on_missing").map_or_else(|| "error".to_owned(), python::str_of);
     let mut out = vec![];
     for term in lookup.texts() {
+        if plugin.is_empty() && term == "ALLOW_BROKEN_CONDITIONALS" {
+            let value = std::env::var("ANSIBLE_ALLOW_BROKEN_CONDITIONALS").unwrap_or_default().to_lowercase();
+            out.push(matches!(value.as_str(), "1" | "true" | "yes" | "on" | "y" | "t").into());
+            continue;
+        }
         match SETTINGS.iter().find(|(owner, name, _)| *owner == plugin && *name == term) {
             Some((_, _, value)) => out.push(Value::from(*value)),
             None if missing == "error" => return Err(format!("Unable to find setting {term}")),
