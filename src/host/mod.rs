@@ -1,6 +1,7 @@
 //! A machine: its transport, the persistent shells on it, its facts.
 
 pub mod facts;
+mod forward;
 mod frame;
 mod link;
 mod privilege;

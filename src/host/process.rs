@@ -3,11 +3,13 @@
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::process::Stdio;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 use std::task::{Context, Poll};
 
 use anyhow::Context as _;
+use openssh_mux_client::EstablishedSession;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::unix::pipe;
 
 /// Bytes to the program.
 pub(super) type Input = Box<dyn AsyncWrite + Send + Unpin>;
@@ -25,7 +27,7 @@ pub(super) struct Process {
 /// Keeps the program alive as long as it is held.
 pub(super) enum Child {
     Local { child: Box<tokio::process::Child> },
-    Ssh { _child: Box<openssh::Child<Arc<openssh::Session>>> },
+    Ssh { _channel: Box<EstablishedSession> },
 }
 
 impl Process {
@@ -64,16 +66,13 @@ impl Process {
     }
 
     /// Takes a channel's program over.
-    pub(super) fn ssh(mut child: openssh::Child<Arc<openssh::Session>>) -> anyhow::Result<Self> {
-        let stdin = child.stdin().take().context("no stdin")?;
-        let stdout = child.stdout().take().context("no stdout")?;
-        let stderr = child.stderr().take().context("no stderr")?;
-        Ok(Self {
-            stdin: Some(Box::new(stdin)),
-            stdout: Some(Box::new(stdout)),
-            stderr: Some(Box::new(stderr)),
-            child: Child::Ssh { _child: Box::new(child) },
-        })
+    pub(super) fn ssh(
+        stdin: pipe::Sender,
+        stdout: pipe::Receiver,
+        stderr: pipe::Receiver,
+        channel: EstablishedSession,
+    ) -> Self {
+        Self::join(Box::new(stdin), Box::new(stdout), Box::new(stderr), Child::Ssh { _channel: Box::new(channel) })
     }
 
     /// Its process group on this machine.

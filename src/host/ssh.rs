@@ -1,22 +1,25 @@
 //! The system's OpenSSH: one login a host. The master process is started here, since only so every argument of the user's reaches it;
 //! channels are opened through its control socket.
 
+use std::borrow::Cow;
+use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::Arc;
 use std::time::Duration;
 
-use openssh::{ForwardType, Socket};
+use anyhow::Context as _;
+use openssh_mux_client::{Connection, ForwardType, NonZeroByteSlice, Session, Socket};
 use tempfile::TempDir;
 use tokio::net::UnixStream;
+use tokio::net::unix::pipe;
 use tokio::process::Command;
 
+use super::forward::Forwarded;
 use super::process::Process;
 use super::target::{ConnectError, SshTarget};
 
 /// A login.
 pub(super) struct Master {
-    session: Arc<openssh::Session>,
     socket: PathBuf,
     host: String,
     /// Length of its log when the login was done.
@@ -77,8 +80,7 @@ impl Master {
         if !status.success() {
             return Err(explain(&text, target));
         }
-        let session = openssh::Session::resume_mux(socket.clone().into_boxed_path(), None);
-        Ok(Self { session: Arc::new(session), socket, host: target.host.clone(), said: text.len(), folder })
+        Ok(Self { socket, host: target.host.clone(), said: text.len(), folder })
     }
 
     /// What ssh said since the login: why the connection ended.
@@ -90,27 +92,39 @@ impl Master {
 
     /// Starts a command line on the host.
     pub(super) async fn spawn(&self, line: &str) -> anyhow::Result<Process> {
-        let mut command = Arc::clone(&self.session).arc_raw_command(line);
-        command.stdin(openssh::Stdio::piped()).stdout(openssh::Stdio::piped()).stderr(openssh::Stdio::piped());
-        let child = command.spawn().await?;
-        Process::ssh(child)
+        let (stdin, far_stdin) = pipe::pipe()?;
+        let (far_stdout, stdout) = pipe::pipe()?;
+        let (far_stderr, stderr) = pipe::pipe()?;
+        let far = [far_stdin.into_blocking_fd()?, far_stdout.into_blocking_fd()?, far_stderr.into_blocking_fd()?];
+        let line = NonZeroByteSlice::new(line.as_bytes()).context("a command line can't hold a NUL byte")?;
+        // The user's agent is forwarded where `ForwardAgent` is among the user's ssh options, and only there.
+        let session = Session::builder().agent(true).cmd(Cow::Borrowed(line)).build();
+        let descriptors = [far[0].as_raw_fd(), far[1].as_raw_fd(), far[2].as_raw_fd()];
+        let channel = Connection::connect(&self.socket).await?.open_new_session(&session, &descriptors).await?;
+        Ok(Process::ssh(stdin, stdout, stderr, channel))
     }
 
     /// Connects to an address as the host sees it.
-    pub(super) async fn connect_tcp(&self, address: &str, port: u16) -> anyhow::Result<UnixStream> {
+    pub(super) async fn connect_tcp(&self, address: &str, port: u16) -> anyhow::Result<Forwarded> {
         let path = self.folder.path().join(format!("tcp-{}", uuid::Uuid::new_v4().simple()));
-        let listen = || Socket::UnixSocket { path: path.as_path().into() };
-        let connect = || Socket::TcpSocket { host: address.to_owned().into(), port };
-        self.session.request_port_forward(ForwardType::Local, listen(), connect()).await?;
+        let listen = Socket::UnixSocket { path: path.as_path().into() };
+        let far = Socket::TcpSocket { port: u32::from(port), host: address.into() };
+        Connection::connect(&self.socket).await?.request_port_forward(ForwardType::Local, &listen, &far).await?;
         let stream = UnixStream::connect(&path).await;
-        let _ = self.session.close_port_forward(ForwardType::Local, listen(), connect()).await;
+        if let Ok(mut connection) = Connection::connect(&self.socket).await {
+            // What listens is only for this one connection; if it can't be taken back it ends with the login.
+            let _ = connection.close_port_forward(ForwardType::Local, &listen, &far).await;
+        }
         let _ = std::fs::remove_file(&path);
-        Ok(stream?)
+        Ok(Forwarded::new(stream?, format!("{address}:{port}")))
     }
 
     /// Whether the master process still answers.
     pub(super) async fn alive(&self) -> bool {
-        self.session.check().await.is_ok()
+        match Connection::connect(&self.socket).await {
+            Ok(mut connection) => connection.send_alive_check().await.is_ok(),
+            Err(_) => false,
+        }
     }
 
     /// Ends the login.

@@ -1,8 +1,9 @@
 //! Connections that are cut, reset, or end with a reboot.
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crudctl::host::{Entry, Lost};
+use crudctl::host::{Entry, Lost, SshTarget};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::machine::{Machine, act, become_root, connect, lab, lost, output, run, without_lab};
@@ -64,12 +65,27 @@ async fn streams_timeouts_and_noise() {
         return;
     }
     let machine = Machine::up("w49", &[]);
+    // The agent is there where the user forwards it.
+    let agent = Command::new("ssh-agent").args(["-s", "-t", "120"]).output().expect("ssh-agent");
+    let agent = String::from_utf8_lossy(&agent.stdout).into_owned();
+    let socket = agent.split(['=', ';']).nth(1).expect("a socket").to_owned();
+    let forward = ["-o".to_owned(), format!("ForwardAgent={socket}")];
+    let common_args = [&machine.target.common_args[..], &forward].concat();
+    let session = connect(SshTarget { common_args, ..machine.target.clone() }).await;
+    assert_eq!(output(&session, None, "[ -S \"$SSH_AUTH_SOCK\" ] && echo agent").await, "agent\n");
+    session.close().await;
+    let pid = agent.split(['=', ';']).find(|word| word.parse::<i32>().is_ok()).expect("a process");
+    let _ = Command::new("kill").arg(pid).status();
     let session = connect(machine.target.clone()).await;
+    assert_eq!(output(&session, None, "echo \"$SSH_AUTH_SOCK\"").await, "\n");
     let mut ssh = session.connect_tcp("127.0.0.1", 22).await.expect("a connection");
     let mut banner = [0u8; 4];
     ssh.read_exact(&mut banner).await.expect("sshd's banner");
     assert_eq!(&banner, b"SSH-");
     drop(ssh);
+    let mut nobody = session.connect_tcp("127.0.0.1", 9).await.expect("a stream");
+    let refused = nobody.read(&mut banner).await.expect_err("nothing listens");
+    assert!(refused.to_string().contains("127.0.0.1:9"), "{refused}");
     let mut program = session
         .open(become_root("sudo", None), vec!["sh".into(), "-c".into(), "id -un; wc -c".into()])
         .await
