@@ -9,6 +9,8 @@ use super::script::{Reply, Script};
 
 mod hardware;
 mod network;
+mod services;
+mod system;
 
 /// Where a host keeps facts of its own.
 pub const LOCAL_DIR: &str = "/etc/ansible/facts.d";
@@ -187,12 +189,12 @@ pub fn parse(reply: &Reply) -> anyhow::Result<Map<String, Value>> {
     let said = Said::new(&text);
     anyhow::ensure!(said.has("machine"), reply.failure("the host gave no facts"));
     let mut facts = Map::new();
-    system(&mut facts, &said);
-    distribution(&mut facts, &said);
-    user(&mut facts, &said);
-    date(&mut facts, said.line("date")).context("the host's `date` is not understood")?;
-    manager(&mut facts, &said);
-    miscellaneous(&mut facts, &said);
+    system::system(&mut facts, &said);
+    system::distribution(&mut facts, &said);
+    system::user(&mut facts, &said);
+    system::date(&mut facts, said.line("date")).context("the host's `date` is not understood")?;
+    services::manager(&mut facts, &said);
+    services::miscellaneous(&mut facts, &said);
     if said.has("ip") {
         network::facts(&mut facts, &said);
     }
@@ -200,7 +202,7 @@ pub fn parse(reply: &Reply) -> anyhow::Result<Map<String, Value>> {
         hardware::facts(&mut facts, &said);
     }
     if said.has("virt") {
-        virtualization(&mut facts, &said);
+        services::virtualization(&mut facts, &said);
     }
     facts.insert("gather_subset".into(), json!(["all"]));
     facts.insert("module_setup".into(), json!(true));
@@ -209,316 +211,6 @@ pub fn parse(reply: &Reply) -> anyhow::Result<Map<String, Value>> {
 
 fn put(facts: &mut Map<String, Value>, name: &str, value: impl Into<Value>) {
     facts.insert(name.to_owned(), value.into());
-}
-
-fn system(facts: &mut Map<String, Value>, said: &Said) {
-    let kernel = |name: &str| said.word(&format!("/proc/sys/kernel/{name}")).unwrap_or_default();
-    let machine = said.line("machine");
-    let nodename = kernel("hostname");
-    let fqdn = Some(said.line("fqdn")).filter(|f| !f.is_empty()).unwrap_or(nodename);
-    put(facts, "system", kernel("ostype"));
-    put(facts, "kernel", kernel("osrelease"));
-    put(facts, "kernel_version", kernel("version"));
-    put(facts, "machine", machine);
-    put(facts, "architecture", if machine.starts_with('i') && machine.ends_with("86") { "i386" } else { machine });
-    put(facts, "userspace_architecture", machine);
-    put(facts, "userspace_bits", if machine.contains("64") { "64" } else { "32" });
-    put(facts, "nodename", nodename);
-    put(facts, "hostname", nodename.split('.').next().unwrap_or_default());
-    put(facts, "fqdn", fqdn);
-    put(facts, "domain", fqdn.split_once('.').map(|(_, d)| d).unwrap_or_default());
-    put(facts, "machine_id", said.word("/etc/machine-id").unwrap_or_default());
-}
-
-fn distribution(facts: &mut Map<String, Value>, said: &Said) {
-    let os = Some(said.file("/etc/os-release")).filter(|os| !os.is_empty());
-    let debian = said.word("/etc/debian_version").unwrap_or_default();
-    let mut values: BTreeMap<&str, String> = BTreeMap::new();
-    for line in os.unwrap_or_else(|| said.file("/usr/lib/os-release")) {
-        if let Some((name, value)) = line.split_once('=') {
-            values.entry(name).or_insert_with(|| value.trim().trim_matches(['"', '\'']).to_owned());
-        }
-    }
-    let get = |name: &str| values.get(name).cloned().unwrap_or_default();
-    let id = get("ID");
-    let name = match id.as_str() {
-        "debian" => "Debian",
-        "ubuntu" => "Ubuntu",
-        "fedora" => "Fedora",
-        "centos" => "CentOS",
-        "rhel" => "RedHat",
-        "rocky" => "Rocky",
-        "almalinux" => "AlmaLinux",
-        "alpine" => "Alpine",
-        "arch" => "Archlinux",
-        "amzn" => "Amazon",
-        "opensuse-leap" => "openSUSE Leap",
-        "sles" => "SLES",
-        "raspbian" => "Debian",
-        "linuxmint" => "Linux Mint",
-        _ => "",
-    };
-    let name =
-        if name.is_empty() { get("NAME").split(' ').next().unwrap_or_default().to_owned() } else { name.to_owned() };
-    let like = format!("{id} {}", get("ID_LIKE"));
-    let family = if like.contains("debian") || like.contains("ubuntu") {
-        "Debian"
-    } else if like.contains("rhel") || like.contains("fedora") || id == "amzn" {
-        "RedHat"
-    } else if like.contains("suse") {
-        "Suse"
-    } else if id == "arch" {
-        "Archlinux"
-    } else if id == "alpine" {
-        "Alpine"
-    } else {
-        &name
-    };
-    let mut version = get("VERSION_ID");
-    if name == "Debian" && debian.starts_with(|c: char| c.is_ascii_digit()) {
-        debian.clone_into(&mut version);
-    }
-    let major = version.split('.').next().unwrap_or_default().to_owned();
-    let codename = get("VERSION_CODENAME");
-    put(facts, "os_family", family);
-    put(facts, "distribution", name.clone());
-    put(facts, "distribution_version", version.clone());
-    put(facts, "distribution_major_version", major.clone());
-    put(facts, "distribution_release", codename.clone());
-    put(facts, "distribution_file_path", "/etc/os-release");
-    put(facts, "distribution_file_variety", family);
-    put(facts, "distribution_file_parsed", true);
-    if let Some((_, minor)) = version.split_once('.') {
-        put(facts, "distribution_minor_version", minor.split('.').next().unwrap_or_default());
-    }
-    put(
-        facts,
-        "lsb",
-        json!({"id": name, "release": get("VERSION_ID"), "major_release": major, "codename": codename, "description": get("PRETTY_NAME")}),
-    );
-}
-
-/// The number behind `NAME=` in what `id` says, and the name in brackets behind it.
-fn identity<'a>(id: &'a str, name: &str) -> Option<(i64, &'a str)> {
-    let rest = id.split(' ').find_map(|word| word.strip_prefix(name)?.strip_prefix('='))?;
-    let (number, name) = rest.split_once('(').unwrap_or((rest, ")"));
-    Some((number.parse().ok()?, name.trim_end_matches(')')))
-}
-
-fn user(facts: &mut Map<String, Value>, said: &Said) {
-    let id = said.line("id");
-    let number = |found: Option<(i64, &str)>| found.map_or(Value::Null, |(number, _)| Value::from(number));
-    let (uid, gid) = (identity(id, "uid"), identity(id, "gid"));
-    let (effective, effective_group) = (identity(id, "euid").or(uid), identity(id, "egid").or(gid));
-    let passwd: Vec<&str> = said.line("passwd").split(':').collect();
-    let field = |at: usize| passwd.get(at).copied().unwrap_or_default();
-    put(facts, "user_uid", number(effective));
-    put(facts, "user_gid", number(effective_group));
-    put(facts, "user_id", effective.map(|(_, name)| name).unwrap_or_default());
-    put(facts, "effective_user_id", number(effective));
-    put(facts, "effective_group_id", number(effective_group));
-    put(facts, "real_user_id", number(uid));
-    put(facts, "real_group_id", number(gid));
-    put(facts, "user_gecos", field(4));
-    put(facts, "user_dir", field(5));
-    put(facts, "user_shell", field(6));
-}
-
-fn date(facts: &mut Map<String, Value>, local: &str) -> Option<()> {
-    let parts: Vec<&str> = local.split(' ').collect();
-    let [year, month, day, hour, minute, second, epoch, tz, offset, weekday, _, number, week, rest @ ..] = &parts[..]
-    else {
-        return None;
-    };
-    let utc = jiff::Timestamp::from_second(epoch.parse().ok()?).ok()?.strftime("%Y-%m-%dT%H:%M:%S").to_string();
-    // Not every `date` knows nanoseconds.
-    let nanoseconds = rest.first().filter(|n| n.len() == 9 && n.bytes().all(|b| b.is_ascii_digit()));
-    let micro = nanoseconds.map_or("000000", |n| &n[..6]);
-    put(
-        facts,
-        "date_time",
-        json!({
-            "year": year, "month": month, "day": day, "hour": hour, "minute": minute, "second": second,
-            "epoch": epoch, "epoch_int": epoch, "date": format!("{year}-{month}-{day}"), "time": format!("{hour}:{minute}:{second}"),
-            "tz": tz, "tz_offset": offset, "tz_dst": tz, "weekday": weekday, "weekday_number": number, "weeknumber": week,
-            "iso8601": format!("{utc}Z"), "iso8601_micro": format!("{utc}.{micro}Z"),
-            "iso8601_basic": format!("{year}{month}{day}T{hour}{minute}{second}{micro}"),
-            "iso8601_basic_short": format!("{year}{month}{day}T{hour}{minute}{second}"),
-        }),
-    );
-    Some(())
-}
-
-fn manager(facts: &mut Map<String, Value>, said: &Said) {
-    let (init, pkg) = (said.section("init"), said.section("pkg"));
-    let service = if init.contains(&"systemd") {
-        "systemd"
-    } else if init.contains(&"openrc") {
-        "openrc"
-    } else {
-        "sysvinit"
-    };
-    put(facts, "service_mgr", service);
-    let first = pkg.first().and_then(|p| p.rsplit('/').next()).unwrap_or("unknown");
-    put(
-        facts,
-        "pkg_mgr",
-        match first {
-            "apt-get" => "apt",
-            other => other,
-        },
-    );
-}
-
-fn miscellaneous(facts: &mut Map<String, Value>, said: &Said) {
-    let mut env = Map::new();
-    for line in said.section("env") {
-        if let Some((name, value)) = line.split_once('=')
-            && !name.starts_with("crud_")
-        {
-            env.insert(name.to_owned(), value.into());
-        }
-    }
-    put(facts, "env", Value::Object(env));
-    let selinux = match said.word("/sys/fs/selinux/enforce") {
-        Some("1") => json!({"status": "enabled", "mode": "enforcing"}),
-        Some("0") => json!({"status": "enabled", "mode": "permissive"}),
-        _ => json!({"status": "disabled"}),
-    };
-    put(facts, "selinux", selinux);
-    put(facts, "apparmor", json!({"status": if said.section("apparmor").is_empty() { "disabled" } else { "enabled" }}));
-    let mut cmdline = Map::new();
-    for word in said.file("/proc/cmdline").iter().flat_map(|l| l.split_whitespace()) {
-        match word.split_once('=') {
-            Some((name, value)) => cmdline.insert(name.to_owned(), value.into()),
-            None => cmdline.insert(word.to_owned(), true.into()),
-        };
-    }
-    put(facts, "proc_cmdline", Value::Object(cmdline.clone()));
-    put(facts, "cmdline", Value::Object(cmdline));
-    let words = |key: &str| -> Vec<&str> {
-        said.file("/etc/resolv.conf")
-            .iter()
-            .filter_map(|l| l.strip_prefix(key))
-            .flat_map(str::split_whitespace)
-            .collect()
-    };
-    let mut dns = Map::new();
-    for (name, key) in [("nameservers", "nameserver "), ("search", "search ")] {
-        let found = words(key);
-        if !found.is_empty() {
-            dns.insert(name.into(), found.into());
-        }
-    }
-    if let Some(domain) = words("domain ").first() {
-        dns.insert("domain".into(), (*domain).into());
-    }
-    put(facts, "dns", Value::Object(dns));
-    for key in said.files.iter().filter(|(path, _)| path.starts_with("/etc/ssh/")).flat_map(|(_, lines)| lines) {
-        let mut parts = key.split_whitespace();
-        if let (Some(kind), Some(body)) = (parts.next(), parts.next()) {
-            let short = match kind {
-                "ssh-rsa" => "rsa",
-                "ssh-ed25519" => "ed25519",
-                k if k.starts_with("ecdsa") => "ecdsa",
-                _ => "dsa",
-            };
-            put(facts, &format!("ssh_host_key_{short}_public"), body);
-            put(facts, &format!("ssh_host_key_{short}_public_keytype"), kind);
-        }
-    }
-    put(facts, "local", local(said.section("local")));
-    // As others see it: `/` is not the root of process 1 or, where that can't be read, no root of a usual file system by its inode.
-    let chroot = match said.line("root") {
-        "same" => false,
-        "other" => true,
-        inode => !matches!(inode.split(' ').next(), Some("2" | "128" | "256")),
-    };
-    put(facts, "is_chroot", chroot);
-    put(facts, "fips", false);
-    if let Some((executable, version)) = said.section("tools").split_first() {
-        python(facts, executable, version.first().copied().unwrap_or_default());
-    }
-}
-
-/// Python, where the host has one: nothing here needs it, but playbooks ask. The version comes from the name that a link leads to, or
-/// from `python3 -V`.
-fn python(facts: &mut Map<String, Value>, executable: &str, version: &str) {
-    let version = version.rsplit_once("python").map_or(version, |(_, version)| version);
-    let version = version.strip_prefix("Python ").unwrap_or(version).trim();
-    let parts: Vec<i64> = version.split('.').map_while(|part| part.parse().ok()).collect();
-    let mut found = Map::new();
-    found.insert("executable".into(), executable.into());
-    found.insert("type".into(), "cpython".into());
-    if !parts.is_empty() {
-        let named: Map<String, Value> = ["major", "minor", "micro"]
-            .iter()
-            .zip(&parts)
-            .map(|(name, part)| ((*name).to_owned(), (*part).into()))
-            .collect();
-        found.insert("version".into(), named.into());
-        found.insert("version_info".into(), parts.clone().into());
-        put(facts, "python_version", version);
-    }
-    put(facts, "python", Value::Object(found));
-}
-
-/// `facts.d`: JSON, or an INI file.
-fn local(lines: &[&str]) -> Value {
-    let mut files: Vec<(String, String)> = vec![];
-    for line in lines {
-        if let Some(path) = line.strip_prefix("@=") {
-            let name = path.rsplit('/').next().unwrap_or_default().trim_end_matches(".fact").to_owned();
-            files.push((name, String::new()));
-        } else if let Some((_, text)) = files.last_mut() {
-            text.push_str(line);
-            text.push('\n');
-        }
-    }
-    let mut all = Map::new();
-    for (name, text) in files {
-        let value = serde_json::from_str(&text).unwrap_or_else(|_| ini(&text));
-        all.insert(name, value);
-    }
-    Value::Object(all)
-}
-
-fn ini(text: &str) -> Value {
-    let mut sections = Map::new();
-    let mut section: Option<String> = None;
-    for line in text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with(['#', ';'])) {
-        if let Some(name) = line.strip_prefix('[').and_then(|l| l.strip_suffix(']')) {
-            section = Some(name.to_owned());
-            sections.entry(name.to_owned()).or_insert_with(|| json!({}));
-        } else if let (Some((key, value)), Some(section)) = (line.split_once(['=', ':']), &section)
-            && let Some(Value::Object(map)) = sections.get_mut(section)
-        {
-            map.insert(key.trim().to_lowercase(), value.trim().into());
-        }
-    }
-    Value::Object(sections)
-}
-
-fn virtualization(facts: &mut Map<String, Value>, said: &Said) {
-    let detected = said.line("virt");
-    let environ = said.file("/proc/1/environ").iter().flat_map(|line| line.split('\0'));
-    let container = said
-        .word("/run/systemd/container")
-        .or_else(|| said.section("docker").first().copied())
-        .or_else(|| environ.filter_map(|word| word.strip_prefix("container=")).find(|name| !name.is_empty()));
-    let container = container.map(str::to_owned);
-    let contained = container.is_some();
-    let (kind, role) = match (container, detected) {
-        (Some(container), _) => (container, "guest"),
-        (None, "none" | "") => ("NA".to_owned(), "NA"),
-        (None, other) => (if other == "microsoft" { "Hyper-V".into() } else { other.to_owned() }, "guest"),
-    };
-    put(facts, "virtualization_type", kind.clone());
-    put(facts, "virtualization_role", role);
-    let kinds = if contained { vec!["container".to_owned()] } else { vec![] };
-    let guests: Vec<String> = if role == "guest" { [kinds, vec![kind]].concat() } else { vec![] };
-    put(facts, "virtualization_tech_guest", guests);
-    put(facts, "virtualization_tech_host", json!([]));
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use crate::modules::contract::ByteStream;
 /// Logins that one host may take beside the first.
 const MORE_LOGINS: usize = 8;
 
-/// A way that was gone.
+/// The way to a host, gone.
 #[derive(Clone)]
 pub(super) enum Link {
     Local,
@@ -28,7 +28,7 @@ pub(super) struct Logins {
 }
 
 impl Link {
-    /// Goes it.
+    /// Goes the way: logs in where that is needed.
     pub(super) async fn connect(target: &Target) -> Result<Self, ConnectError> {
         Ok(match &target.transport {
             Transport::Local => Self::Local,

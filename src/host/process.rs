@@ -1,5 +1,6 @@
 //! A program with its three streams, here or behind an ssh channel.
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::process::Stdio;
@@ -36,19 +37,13 @@ impl Process {
     /// it ends, and cleans up, when its stdin does.
     pub(super) fn local(argv: &[String], persistent: bool) -> anyhow::Result<Self> {
         let (program, arguments) = argv.split_first().context("an empty command")?;
-        let mut command = match setsid() {
-            // It does not fork here, so that the process stays the same one.
-            Some(setsid) => {
-                let mut command = tokio::process::Command::new(setsid);
-                command.arg(program);
-                command
-            }
-            None => {
-                let mut command = tokio::process::Command::new(program);
-                command.process_group(0);
-                command
-            }
-        };
+        // `setsid` does not fork here, so that the process stays the same one.
+        let mut command = tokio::process::Command::new(setsid().map_or(OsStr::new(program), |path| path.as_os_str()));
+        if setsid().is_some() {
+            command.arg(program);
+        } else {
+            command.process_group(0);
+        }
         let mut child = command
             .args(arguments)
             .stdin(Stdio::piped())
