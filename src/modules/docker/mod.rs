@@ -1,18 +1,33 @@
 //! Modules of container engines, over the engine's own API.
 
+mod answers;
+mod build_context;
+mod container;
+mod container_spec;
+mod container_values;
+mod docker_image;
 pub mod engine;
 mod image;
 mod inspect;
+mod login;
+mod network;
 mod probe;
 mod release;
 pub mod releases;
+mod volume;
 
 use super::Descriptor;
 
 const OWN: &[&str] = &["crudctl"];
+const DOCKER: &[&str] = &["community.docker", "community.general"];
 
 /// The modules of this group.
 pub(super) const TABLE: &[Descriptor] = &[
+    Descriptor::controller::<container::DockerContainer>("docker_container", DOCKER),
+    Descriptor::controller::<docker_image::DockerImage>("docker_image", DOCKER),
+    Descriptor::controller::<network::DockerNetwork>("docker_network", DOCKER),
+    Descriptor::controller::<volume::DockerVolume>("docker_volume", DOCKER),
+    Descriptor::controller::<login::DockerLogin>("docker_login", DOCKER),
     Descriptor::controller::<image::BundledImage>("crudctl_image", OWN),
     Descriptor::controller::<release::Release>("crudctl_release", OWN),
     Descriptor::controller::<inspect::Releases>("crudctl_releases", OWN),
