@@ -25,6 +25,9 @@ pub(super) struct Master {
     /// Length of its log when the login was done.
     said: usize,
     folder: TempDir,
+    /// An idle connection to the control socket: as long as it stands, that is as long as this process lives, the master does not
+    /// take itself for unused.
+    _held: Connection,
 }
 
 /// How often a server that turns logins away is asked again.
@@ -80,7 +83,11 @@ impl Master {
         if !status.success() {
             return Err(explain(&text, target));
         }
-        Ok(Self { socket, host: target.host.clone(), said: text.len(), folder })
+        let held = Connection::connect(&socket).await.map_err(|error| ConnectError {
+            reason: format!("could not reach ssh's control socket: {error}"),
+            hint: None,
+        })?;
+        Ok(Self { _held: held, socket, host: target.host.clone(), said: text.len(), folder })
     }
 
     /// What ssh said since the login: why the connection ended.
@@ -169,7 +176,7 @@ fn folder() -> std::io::Result<TempDir> {
 fn command(target: &SshTarget, socket: &Path, log: &Path) -> Command {
     let mut command = Command::new("ssh");
     // A master that nobody closes ends by itself.
-    command.args(["-o", "ControlPersist=30", "-o", "ClearAllForwardings=yes", "-o", "RemoteCommand=none"]);
+    command.args(["-o", "ControlPersist=5", "-o", "ClearAllForwardings=yes", "-o", "RemoteCommand=none"]);
     command.args(&target.common_args);
     let mut option = |text: String| {
         command.arg("-o").arg(text);

@@ -58,6 +58,11 @@ async fn a_session_leaves_nothing_behind() {
     assert_eq!(masters(), 2);
     session.close().await;
     assert_eq!(output(&other, None, "ls -d /tmp/crudctl-* 2>/dev/null | wc -l").await.trim(), "0");
+    // Longer than the limit at which an unused master ends by itself.
+    let idle = connect(machine.target.clone()).await;
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    assert_eq!(output(&idle, None, "echo still here").await, "still here\n");
+    idle.close().await;
     // Dropped, not closed: also while a script runs.
     let _replies = other.run(None, vec![act("sleep 30")]);
     tokio::time::sleep(Duration::from_millis(300)).await;
