@@ -115,7 +115,6 @@ pub struct VaultArgs {
 
 /// Which part of a playbook runs.
 #[derive(Debug, Clone, Default, Args)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 #[command(next_help_heading = "Selection")]
 pub struct Selection {
     /// Only tasks with these tags

@@ -79,7 +79,9 @@ impl Service {
         }
         let dir = self.args.project.clone();
         let mut setup = common::setup(&self.start, &args, &Selection::default(), &[dir])?;
-        if !from_inventory {
+        if from_inventory {
+            setup.options.r#become = true;
+        } else {
             let hosts = if self.args.host.is_empty() { &self.project.hosts } else { &self.args.host };
             add_hosts(&mut setup.inventory, hosts)?;
             if hosts.is_empty() && !nix::unistd::geteuid().is_root() {
@@ -88,8 +90,6 @@ impl Service {
             if hosts.iter().any(|h| !h.starts_with("root@")) {
                 setup.options.r#become = true;
             }
-        } else {
-            setup.options.r#become = true;
         }
         let place = Place::synthetic(crate::project::FILE);
         let mut vars = IndexMap::new();

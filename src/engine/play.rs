@@ -79,7 +79,7 @@ pub(super) async fn run(run: &Arc<Run>, play: Arc<Play>, dir: &Path) -> bool {
             state.roles.clear();
             state.left_role = None;
         }
-        *prepared.play.vars.batch.write().unwrap_or_else(PoisonError::into_inner) = active.clone();
+        prepared.play.vars.batch.write().unwrap_or_else(PoisonError::into_inner).clone_from(&active);
         prepared.play.batch(&active).await;
         if run.is_over() {
             return true;

@@ -44,9 +44,9 @@ pub(crate) fn selected(tags: &BTreeSet<String>, only: &[String], skip: &[String]
     let skips = |name: &str| skip.iter().any(|t| t == name);
     let always = has("always");
     let skipped = if skips("all") {
-        !(always && !skips("always"))
+        !always || skips("always")
     } else {
-        matches(skip) || (skips("tagged") && tagged && !(always && !skips("always"))) || (skips("untagged") && !tagged)
+        matches(skip) || (skips("tagged") && tagged && (!always || skips("always"))) || (skips("untagged") && !tagged)
     };
     !skipped
 }

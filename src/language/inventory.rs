@@ -76,6 +76,7 @@ impl Inventory {
         Ok((inventory, warnings))
     }
 
+    #[expect(clippy::only_used_in_recursion, reason = "warnings of what is below a directory")]
     fn read(&mut self, path: &Path, loader: &Loader, warnings: &mut Vec<Diagnostic>) -> Result<(), Vec<Diagnostic>> {
         if path.is_dir() {
             let mut names: Vec<PathBuf> = std::fs::read_dir(path)

@@ -471,7 +471,7 @@ impl<'a> Reader<'a> {
                     self.unknown(&text, "Task", names, &key.place);
                     continue;
                 }
-                if !(this_known && !first_known) {
+                if !this_known || first_known {
                     let message = format!("conflicting action statements: {}, {text}", first.key_text());
                     self.error(message, &key.place);
                     return None;
@@ -585,7 +585,7 @@ impl<'a> Reader<'a> {
                     }
                 }
                 (Kind::Map(entries), Kind::Str(text, _)) if entries.is_empty() && text.trim().starts_with("{{") => {
-                    own = args.clone()
+                    own = args.clone();
                 }
                 (_, Kind::Str(text, _)) if text.trim().starts_with("{{") => {
                     self.error("`args` as a template can't be joined with other arguments", &args.place);

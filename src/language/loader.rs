@@ -620,7 +620,7 @@ pub(super) fn files_below(dir: &Path) -> Vec<PathBuf> {
     let mut out = vec![];
     for path in names {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if name.starts_with('.') || name.ends_with('~') || name.ends_with(".swp") {
+        if name.starts_with('.') || name.ends_with('~') || path.extension().is_some_and(|end| end == "swp") {
             continue;
         }
         if path.is_dir() {

@@ -50,7 +50,6 @@ pub enum ResultFormat {
 
 /// What users may set about reports; the names are those of Ansible's `default` callback.
 #[derive(Debug, Clone)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 pub struct Settings {
     /// How often `-v` was given.
     pub verbosity: u8,

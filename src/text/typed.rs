@@ -100,8 +100,8 @@ impl Typer<'_> {
             Kind::Bool(flag) => Ok(*flag),
             Kind::Int(1) => Ok(true),
             Kind::Int(0) => Ok(false),
-            Kind::Float(n) if *n == 1.0 => Ok(true),
-            Kind::Float(n) if *n == 0.0 => Ok(false),
+            Kind::Float(n) if (*n - 1.0).abs() < f64::EPSILON => Ok(true),
+            Kind::Float(n) if n.abs() < f64::EPSILON => Ok(false),
             Kind::Str(text, _) | Kind::Data(text) => match text.trim().to_ascii_lowercase().as_str() {
                 "y" | "yes" | "on" | "1" | "true" | "t" | "1.0" => Ok(true),
                 "n" | "no" | "off" | "0" | "false" | "f" | "0.0" => Ok(false),

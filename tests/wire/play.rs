@@ -6,8 +6,7 @@ use crate::machine::{Machine, lab, without_lab};
 
 /// Facts, then ten times command, file, copy, lineinfile, template.
 fn playbook(r#become: bool) -> String {
-    let mut text =
-        format!("- hosts: all\n  become: {become}\n  vars: {{site: example}}\n  tasks:\n", become = r#become);
+    let mut text = format!("- hosts: all\n  become: {become}\n  vars: {{site: example}}\n  tasks:\n");
     for n in 0..10 {
         text.push_str(&format!(
             r#"  - {{name: command {n}, command: "true", changed_when: false}}

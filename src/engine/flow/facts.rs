@@ -237,7 +237,7 @@ fn directory(dir: &Path, call: &Call, top: &Path) -> Result<Vec<PathBuf>, Diagno
         }
         let extension = file.extension().unwrap_or_default().to_string_lossy().into_owned();
         if !extensions.contains(&extension) {
-            if lenient || matching.is_some() && false {
+            if lenient {
                 continue;
             }
             return Err(Diagnostic::error(

@@ -71,7 +71,7 @@ pub(super) async fn pause(call: &Call, cx: &Cx<'_>) -> Result<Ran, Diagnostic> {
         .with("echo", args.echo)
         .with("rc", 0)
         .with("stderr", "")
-        .with("stdout", format!("Paused for {:.2} {unit}", shown))
+        .with("stdout", format!("Paused for {shown:.2} {unit}"))
         .with("user_input", input);
     Ok(done(outcome))
 }

@@ -46,9 +46,9 @@ fn run<D: Digest>(password: &str, salt: &str, rounds: u32) -> Vec<u8> {
     let mut bits = key.len();
     while bits > 0 {
         if bits & 1 == 1 {
-            a.update(&b)
+            a.update(&b);
         } else {
-            a.update(key)
+            a.update(key);
         }
         bits >>= 1;
     }
@@ -70,9 +70,9 @@ fn run<D: Digest>(password: &str, salt: &str, rounds: u32) -> Vec<u8> {
     for round in 0..rounds {
         let mut digest = D::new();
         if round & 1 == 1 {
-            digest.update(&p)
+            digest.update(&p);
         } else {
-            digest.update(&c)
+            digest.update(&c);
         }
         if round % 3 != 0 {
             digest.update(&s);
@@ -81,9 +81,9 @@ fn run<D: Digest>(password: &str, salt: &str, rounds: u32) -> Vec<u8> {
             digest.update(&p);
         }
         if round & 1 == 1 {
-            digest.update(&c)
+            digest.update(&c);
         } else {
-            digest.update(&p)
+            digest.update(&p);
         }
         c = digest.finalize().to_vec();
     }

@@ -563,7 +563,7 @@ pub(super) fn sliced<T: Clone>(items: &[T], start: Option<i64>, stop: Option<i64
 fn negate(value: &Value) -> Result<Value> {
     match (value, value.as_i64()) {
         (Value::Bool(flag), _) => Ok(Value::from(-i64::from(*flag))),
-        (_, Some(n)) => Ok(n.checked_neg().map_or_else(|| float(-(n as f64)), Value::from)),
+        (_, Some(n)) => Ok(n.checked_neg().map_or_else(|| float(-super::call::widen(n)), Value::from)),
         _ => number(value)
             .map(|n| float(-n))
             .ok_or_else(|| Fault::new(format!("bad operand type for unary -: '{}'", type_name(value)))),

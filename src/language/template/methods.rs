@@ -312,7 +312,7 @@ fn list_method(items: &[Value], name: &str, pos: &[Value]) -> Result<Value> {
 }
 
 /// Methods that change a value in place.
-pub(super) fn mutate(value: &mut Value, name: &str, pos: Vec<Value>, kw: Map<String, Value>) -> Result<Value> {
+pub(super) fn mutate(value: &mut Value, name: &str, pos: &[Value], kw: &Map<String, Value>) -> Result<Value> {
     let first = pos.first().cloned().unwrap_or_default();
     match (&mut *value, name) {
         (Value::Array(items), "append") => items.push(first),
@@ -329,7 +329,7 @@ pub(super) fn mutate(value: &mut Value, name: &str, pos: Vec<Value>, kw: Map<Str
         }
         (Value::Array(items), "reverse") => items.reverse(),
         (Value::Array(items), "sort") => {
-            items.sort_by(|a, b| super::value::compare(a, b).unwrap_or(std::cmp::Ordering::Equal))
+            items.sort_by(|a, b| super::value::compare(a, b).unwrap_or(std::cmp::Ordering::Equal));
         }
         (Value::Array(items), "pop") => {
             let at = match call::integer(&first) {
@@ -345,7 +345,7 @@ pub(super) fn mutate(value: &mut Value, name: &str, pos: Vec<Value>, kw: Map<Str
             if let Value::Object(more) = first {
                 map.extend(more);
             }
-            map.extend(kw);
+            map.extend(kw.clone());
         }
         (Value::Object(map), "pop") => {
             let key = key_text(&first);
@@ -357,9 +357,9 @@ pub(super) fn mutate(value: &mut Value, name: &str, pos: Vec<Value>, kw: Map<Str
         (Value::Object(map), "setdefault") => {
             return Ok(map.entry(key_text(&first)).or_insert_with(|| pos.get(1).cloned().unwrap_or_default()).clone());
         }
-        (Value::String(text), _) => return text_method(text, name, &pos, &kw),
-        (Value::Object(map), _) => return mapping_method(map, name, &pos),
-        (Value::Array(items), _) => return list_method(items, name, &pos),
+        (Value::String(text), _) => return text_method(text, name, pos, kw),
+        (Value::Object(map), _) => return mapping_method(map, name, pos),
+        (Value::Array(items), _) => return list_method(items, name, pos),
         (other, _) => return Err(no_method(other, name)),
     }
     Ok(Value::Null)
@@ -475,9 +475,9 @@ fn titled(text: &str) -> String {
     let mut inside = false;
     for c in text.chars() {
         if inside {
-            out.extend(c.to_lowercase())
+            out.extend(c.to_lowercase());
         } else {
-            out.extend(c.to_uppercase())
+            out.extend(c.to_uppercase());
         }
         inside = c.is_alphabetic();
     }
@@ -714,7 +714,7 @@ fn with_groups(text: &str, separator: char) -> String {
     let digits = &text[start..end];
     let mut out = String::new();
     for (i, c) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             out.push(separator);
         }
         out.push(c);

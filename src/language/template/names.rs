@@ -116,7 +116,7 @@ fn args(args: &[CallArg<'_>], see: &mut dyn FnMut(&Expr<'_>)) {
     for arg in args {
         match arg {
             CallArg::Pos(e) | CallArg::Kwarg(_, e) | CallArg::PosSplat(e) | CallArg::KwargSplat(e) => {
-                expression(e, see)
+                expression(e, see);
             }
         }
     }

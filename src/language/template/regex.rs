@@ -61,9 +61,9 @@ fn translate(pattern: &str) -> String {
             },
             '[' if in_class => {
                 if chars.peek() == Some(&':') {
-                    out.push('[')
+                    out.push('[');
                 } else {
-                    out.push_str("\\[")
+                    out.push_str("\\[");
                 }
             }
             '[' => {

@@ -514,7 +514,7 @@ impl Interp<'_> {
         for (key, arg) in args.kw {
             named.insert(key, self.json(arg)?);
         }
-        let answer = super::methods::mutate(&mut value, method, given, named)?;
+        let answer = super::methods::mutate(&mut value, method, &given, &named)?;
         let frame = self.locals.iter_mut().rev().find(|frame| frame.contains_key(name));
         match frame {
             Some(frame) => {

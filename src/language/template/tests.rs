@@ -196,11 +196,11 @@ pub(super) fn apply(cx: &mut Interp<'_>, name: &str, input: V, args: Args) -> Re
         }
         "subset" | "issubset" => subset(&value, &first())?,
         "superset" | "issuperset" => subset(&first(), &value)?,
-        "nan" | "isnan" | "is_nan" => number(&value).is_some_and(f64::is_nan) || value == Value::from("nan"),
+        "nan" | "isnan" | "is_nan" => number(&value).is_some_and(f64::is_nan) || value == "nan",
         "exists" | "directory" | "is_dir" | "file" | "is_file" | "link" | "is_link" | "link_exists"
         | "is_link_exists" | "abs" | "is_abs" | "same_file" | "is_same_file" | "mount" | "is_mount"
         | "vaulted_file" => path(name, &value, &first()),
-        "uri" | "url" | "urn" => uri(name, &str_of(&value), &arg(0, "schemes")),
+        "uri" | "url" | "urn" => uri(name, &str_of(&value), arg(0, "schemes").as_ref()),
         "changed" | "change" | "failed" | "failure" | "succeeded" | "success" | "successful" | "skipped" | "skip"
         | "started" | "finished" | "reachable" | "unreachable" | "timedout" => result(name, &value)?,
         other => return Err(Fault::new(format!("Could not load \"{other}\": No test named '{other}'."))),
@@ -263,7 +263,7 @@ fn path(name: &str, value: &Value, other: &Value) -> bool {
     }
 }
 
-fn uri(name: &str, text: &str, schemes: &Option<Value>) -> bool {
+fn uri(name: &str, text: &str, schemes: Option<&Value>) -> bool {
     let explicit = matches!(schemes, Some(Value::Array(all)) if !all.is_empty());
     // Any text is a URI whose scheme and authority are implied, as long as no scheme is asked for.
     if name == "uri" && !explicit {

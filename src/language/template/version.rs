@@ -87,8 +87,11 @@ fn loose(a: &str, b: &str) -> Result<Ordering, String> {
     Ok(x.len().cmp(&y.len()))
 }
 
+/// Numbers, and whether it is no pre-release, its letter and number.
+type Numbers = (Vec<u64>, (bool, char, u64));
+
 /// `1.2`, `1.2.3`, `1.2a3`: numbers, then the pre-release (none is the latest).
-fn numbers(text: &str) -> Result<(Vec<u64>, (bool, char, u64)), String> {
+fn numbers(text: &str) -> Result<Numbers, String> {
     let invalid = || format!("Version comparison failed: invalid version number '{text}'");
     let cut = text.find(['a', 'b']);
     let (main, pre) = match cut {

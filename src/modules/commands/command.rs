@@ -118,10 +118,7 @@ fn expanded(word: &str) -> String {
     }
     plain.push_str(rest);
     if out.is_empty() || !plain.is_empty() {
-        let last = quote(&plain);
-        if !(plain.is_empty() && !out.is_empty()) {
-            out.push_str(&last);
-        }
+        out.push_str(&quote(&plain));
     }
     out
 }

@@ -51,7 +51,7 @@ impl ScriptModule {
         );
         let mut script = Script::default();
         let file = script.upload(bytes);
-        let arguments: String = words[1..].iter().map(|word| format!(" {}", quote(word))).collect();
+        let arguments = words[1..].iter().fold(String::new(), |all, word| all + " " + &quote(word));
         script.text = match &self.executable {
             Some(program) => {
                 let program = shlex::split(program)

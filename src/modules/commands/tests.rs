@@ -51,9 +51,9 @@ fn sh(dir: &Path, script: &Script) -> Reply {
     Reply { status: output.status.code().unwrap_or(-1), stdout: output.stdout, stderr: output.stderr, time: None }
 }
 
-fn outcome(name: &str, dir: &Path, args: Value, check_mode: bool) -> Outcome {
+fn outcome(name: &str, dir: &Path, args: &Value, check_mode: bool) -> Outcome {
     let module = TABLE.iter().find(|module| module.name == name).unwrap();
-    let Ok(Prepared::Host(step)) = (module.prepare)(&Node::from_json(&args, &Place::synthetic("test"))) else {
+    let Ok(Prepared::Host(step)) = (module.prepare)(&Node::from_json(args, &Place::synthetic("test"))) else {
         panic!("the arguments fit")
     };
     let cx = context(dir, check_mode);
@@ -77,7 +77,7 @@ fn outcome(name: &str, dir: &Path, args: Value, check_mode: bool) -> Outcome {
 #[test]
 fn a_program_gets_its_words_and_no_shell() {
     let dir = tempfile::tempdir().unwrap();
-    let run = |args| outcome("command", dir.path(), args, false);
+    let run = |args| outcome("command", dir.path(), &args, false);
     let done = run(json!({"cmd": "printf '%s|' 'a  b' '$(id)' ~/x $HOME ${HOME}y $NO_SUCH \"it's\" a;b"}));
     assert_eq!(done.values["stdout"], "a  b|$(id)|/home/me/x|/home/me|/home/mey|$NO_SUCH|it's|a;b|");
     assert!(done.changed && done.failed.is_none());
@@ -95,7 +95,7 @@ fn a_program_gets_its_words_and_no_shell() {
 fn creates_and_removes_decide() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("there $(x)"), "").unwrap();
-    let run = |args, check| outcome("command", dir.path(), args, check);
+    let run = |args, check| outcome("command", dir.path(), &args, check);
     let chdir = dir.path().display().to_string();
     let left = run(json!({"cmd": "echo hi", "creates": "the*$(x)", "chdir": chdir}), false);
     assert!(!left.changed && left.failed.is_none());
@@ -113,7 +113,7 @@ fn creates_and_removes_decide() {
 #[test]
 fn a_shell_gets_its_text_whole() {
     let dir = tempfile::tempdir().unwrap();
-    let run = |name: &str, args| outcome(name, dir.path(), args, false);
+    let run = |name: &str, args| outcome(name, dir.path(), &args, false);
     let done = run("shell", json!({"cmd": "x='a b'; echo \"$x\" | tr a c; echo e >&2; exit 3"}));
     assert_eq!(
         (&done.values["stdout"], &done.values["stderr"], &done.values["rc"]),
@@ -129,10 +129,10 @@ fn a_script_travels_and_runs_by_its_first_line() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::create_dir(dir.path().join("files")).unwrap();
     std::fs::write(dir.path().join("files/s.sh"), "#!/bin/sh\necho \"got $1\"\n").unwrap();
-    let done = outcome("script", dir.path(), json!({"cmd": "s.sh 'a b'"}), false);
+    let done = outcome("script", dir.path(), &json!({"cmd": "s.sh 'a b'"}), false);
     assert_eq!(done.values["stdout"], "got a b\n");
-    let by = outcome("script", dir.path(), json!({"cmd": "s.sh x", "executable": "/bin/sh -e"}), false);
+    let by = outcome("script", dir.path(), &json!({"cmd": "s.sh x", "executable": "/bin/sh -e"}), false);
     assert_eq!(by.values["stdout"], "got x\n");
-    let left = outcome("script", dir.path(), json!({"cmd": "s.sh x", "creates": "/"}), false);
+    let left = outcome("script", dir.path(), &json!({"cmd": "s.sh x", "creates": "/"}), false);
     assert!(left.skipped);
 }

@@ -274,9 +274,9 @@ impl Filter {
             put("pw_name", fields[3].into());
             put("gr_name", fields[4].into());
             put("size", number(5).into());
-            put("atime", json!(number(6) as f64));
-            put("mtime", json!(number(7) as f64));
-            put("ctime", json!(number(8) as f64));
+            put("atime", json!(crate::language::template::call::widen(number(6))));
+            put("mtime", json!(crate::language::template::call::widen(number(7))));
+            put("ctime", json!(crate::language::template::call::widen(number(8))));
             put("inode", number(9).into());
             put("nlink", number(10).into());
             put("dev", number(11).into());

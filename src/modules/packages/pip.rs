@@ -19,7 +19,6 @@ use crate::modules::guarded::{Call, GUARD, Guarded, flag, variables};
 /// ```
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[expect(clippy::struct_excessive_bools, reason = "the parameters are Ansible's")]
 pub(super) struct Pip {
     /// Packages, with conditions on their versions; or paths and URLs.
     #[serde(default)]

@@ -69,15 +69,14 @@ fn services(text: &str) -> Map<String, Value> {
                     json!({"name": name, "state": state, "status": status, "source": "systemd"}),
                 );
             }
-            ["init", name, state, status] => {
+            ["init", name, state, status]
                 // Under systemd a script has a unit of its own.
-                if !all.contains_key(&format!("{name}.service")) {
+                if !all.contains_key(&format!("{name}.service")) => {
                     all.insert(
                         (*name).into(),
                         json!({"name": name, "state": state, "status": status, "source": "sysv"}),
                     );
                 }
-            }
             _ => {}
         }
     }

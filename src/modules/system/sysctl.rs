@@ -17,7 +17,6 @@ use crate::modules::guarded::{Call, GUARD, Guarded, flag, variables, yes};
 /// ```
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[expect(clippy::struct_excessive_bools, reason = "the parameters are Ansible's")]
 #[expect(clippy::struct_field_names, reason = "the parameters are Ansible's")]
 pub(super) struct Sysctl {
     /// The setting.

@@ -41,7 +41,7 @@ fn b64decode(call: &Call) -> Answer {
 }
 
 fn hex(bytes: impl AsRef<[u8]>) -> String {
-    bytes.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    crate::host::script::hex(bytes.as_ref())
 }
 
 fn digest(text: &str, kind: &str) -> Answer {

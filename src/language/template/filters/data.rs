@@ -94,9 +94,7 @@ impl Writer {
             return;
         }
         for c in quoted.chars() {
-            if c.is_ascii() && c != '\u{7f}' {
-                out.push(c);
-            } else if c == '\u{7f}' {
+            if c.is_ascii() {
                 out.push(c);
             } else {
                 let mut units = [0; 2];

@@ -498,9 +498,9 @@ fn title(call: &Call) -> Answer {
     let mut begins = true;
     for c in call.string().chars() {
         if begins {
-            out.extend(c.to_uppercase())
+            out.extend(c.to_uppercase());
         } else {
-            out.extend(c.to_lowercase())
+            out.extend(c.to_lowercase());
         }
         begins = c.is_whitespace() || "-({[<".contains(c);
     }

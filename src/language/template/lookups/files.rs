@@ -55,7 +55,7 @@ pub(super) fn file(lookup: &Lookup<'_>) -> Found {
             let path = lookup.find("files", name).ok_or_else(|| missing("file", name))?;
             let mut text = plain(lookup, &path)?;
             if left {
-                text = text.trim_start().to_owned();
+                text.drain(..text.len() - text.trim_start().len());
             }
             if right {
                 text.truncate(text.trim_end().len());
@@ -311,7 +311,7 @@ fn sections(text: &str, properties: bool, case: bool) -> Result<Vec<(String, Ent
             trimmed.find(['=', ':']).map_or((trimmed, ""), |at| (trimmed[..at].trim(), trimmed[at + 1..].trim()));
         let name = if case { name.to_owned() } else { name.to_lowercase() };
         if entries.iter().any(|(known, _)| *known == name) {
-            return Err(format!("Duplicate option in '{}': option '{name}' already exists", section_name));
+            return Err(format!("Duplicate option in '{section_name}': option '{name}' already exists"));
         }
         entries.push((name, value.to_owned()));
     }
@@ -347,7 +347,7 @@ pub(super) fn csvfile(lookup: &Lookup<'_>) -> Found {
         let rows = rows(&encoded(lookup, &path, text("encoding").as_deref())?, delimiter);
         match rows.iter().find(|row| row.get(key_column) == Some(&key)) {
             Some(row) => {
-                out.push(row.get(column).cloned().ok_or_else(|| format!("`{name}` has no column {column}"))?.into())
+                out.push(row.get(column).cloned().ok_or_else(|| format!("`{name}` has no column {column}"))?.into());
             }
             None => out.extend(options.get("default").cloned()),
         }
