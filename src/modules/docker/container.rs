@@ -459,6 +459,7 @@ struct NetworkSpec {
 
 /// What has to be done to the container.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent steps")]
 pub(super) struct Drift {
     pull: bool,
     /// Remove the existing one.

@@ -34,6 +34,7 @@ use crate::modules::{Access, Context, ControllerModule, Outcome, Verdict};
 /// ```
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "the parameters are Ansible's")]
 pub(super) struct DockerImage {
     /// The image: a name, with a tag or digest where `tag` isn't used.
     name: String,

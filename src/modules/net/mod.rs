@@ -21,7 +21,10 @@ pub(super) const TABLE: &[Descriptor] = &[
     Descriptor::host::<ping::Ping>("ping", BUILTIN),
     Descriptor::host::<setup::Setup>("setup", BUILTIN),
     Descriptor::controller::<wait_for::WaitFor>("wait_for", BUILTIN),
-    Descriptor::controller::<wait_for_connection::WaitForConnection>("wait_for_connection", BUILTIN),
+    Descriptor {
+        prepare: wait_for_connection::prepare,
+        ..Descriptor::controller::<wait_for_connection::WaitForConnection>("wait_for_connection", BUILTIN)
+    },
     Descriptor::controller::<uri::Uri>("uri", BUILTIN),
     Descriptor::controller::<get_url::GetUrl>("get_url", BUILTIN),
 ];

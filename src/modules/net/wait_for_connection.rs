@@ -1,12 +1,14 @@
 //! `wait_for_connection`: until the host can be reached.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::host::Script;
-use crate::modules::{Access, Context, ControllerModule, Outcome, Verdict};
+use crate::modules::{Access, Context, ControllerModule, Outcome, Prepared, Verdict};
+use crate::text::{Diagnostic, Node, typed};
 
 /// Waits until the host can be logged in to and runs a script.
 ///
@@ -40,6 +42,17 @@ fn five() -> u64 {
 }
 fn six_hundred() -> u64 {
     600
+}
+
+/// Types the arguments; unknown ones are named in the words that tests of playbooks look for.
+pub(super) fn prepare(args: &Node) -> Result<Prepared, Diagnostic> {
+    const KNOWN: [&str; 4] = ["connect_timeout", "delay", "sleep", "timeout"];
+    let unknown = args.entries().iter().find(|(key, _)| key.as_str().is_none_or(|key| !KNOWN.contains(&key)));
+    if let Some((key, _)) = unknown {
+        let text = format!("Invalid options for wait_for_connection: {}", key.key_text());
+        return Err(Diagnostic::error(text, &key.place));
+    }
+    Ok(Prepared::Controller(Arc::new(typed::<WaitForConnection>(args)?)))
 }
 
 impl ControllerModule for WaitForConnection {

@@ -5,7 +5,9 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::host::ShellFunction;
+use crate::host::script::decode_base64;
 use crate::modules::Context;
+use crate::modules::contract::Diff;
 use crate::modules::guarded::{Call, GUARD, Guarded, flag, variables};
 
 /// Adds a server's key to ssh's `known_hosts`, or removes it. ssh-keygen of the host reads and hashes names.
@@ -81,6 +83,7 @@ if ($(i+2)==b && hashed==hash && !done) { print; done=1; next }
 next }
 { print }
 END { if (!del && !done) print l }' "$kh_t/hits" "$kh_in" >"$kh_t/new" || exit 1
+crud_say file "$f"; crud_say before "$(base64 <"$kh_in" | tr -d '\n')"; crud_say after "$(base64 <"$kh_t/new" | tr -d '\n')"
 cmp -s "$kh_t/new" "$kh_in" || crud_do crud_kh_put; }"#,
     needs: &[&GUARD],
 };
@@ -119,6 +122,25 @@ impl Guarded for KnownHosts {
         ] {
             values.insert(name.into(), value);
         }
-        Ok(Call::new(format!("{line}crud_known_hosts"), &KNOWN_HOSTS).values(values))
+        let call = Call::new(format!("{line}crud_known_hosts"), &KNOWN_HOSTS).finish(|said| {
+            let mut outcome = said.outcome();
+            let mut take = |name: &str| outcome.values.shift_remove(name);
+            let (file, before, after) = (take("file"), take("before"), take("after"));
+            let plain = |value: Option<Value>| {
+                let text = value.and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default();
+                String::from_utf8_lossy(&decode_base64(&text).unwrap_or_default()).into_owned()
+            };
+            let Some(file) = file.as_ref().and_then(Value::as_str).filter(|_| before.is_some() || after.is_some())
+            else {
+                return outcome;
+            };
+            outcome.diff(Diff {
+                before_header: file.to_owned(),
+                after_header: file.to_owned(),
+                before: plain(before),
+                after: plain(after),
+            })
+        });
+        Ok(call.values(values))
     }
 }

@@ -17,6 +17,7 @@ use crate::modules::{Access, Context, ControllerModule, Outcome, Verdict};
 /// ```
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_field_names, reason = "the parameters are Ansible's")]
 pub(super) struct Reboot {
     /// Seconds before the reboot; shutdown counts whole minutes, so that fewer mean at once.
     #[serde(default)]
@@ -143,13 +144,11 @@ impl Reboot {
     }
 
     fn command(&self) -> String {
-        match &self.reboot_command {
-            Some(command) => format!("sh -c {}", quote(command)),
-            None => {
-                let minutes = self.pre_reboot_delay / 60;
-                let when = if minutes == 0 { "now".to_owned() } else { format!("+{minutes}") };
-                format!("shutdown -r {when} {}", quote(&self.msg))
-            }
+        if let Some(command) = &self.reboot_command {
+            return format!("sh -c {}", quote(command));
         }
+        let minutes = self.pre_reboot_delay / 60;
+        let when = if minutes == 0 { "now".to_owned() } else { format!("+{minutes}") };
+        format!("shutdown -r {when} {}", quote(&self.msg))
     }
 }

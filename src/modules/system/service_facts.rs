@@ -69,14 +69,11 @@ fn services(text: &str) -> Map<String, Value> {
                     json!({"name": name, "state": state, "status": status, "source": "systemd"}),
                 );
             }
-            ["init", name, state, status]
-                // Under systemd a script has a unit of its own.
-                if !all.contains_key(&format!("{name}.service")) => {
-                    all.insert(
-                        (*name).into(),
-                        json!({"name": name, "state": state, "status": status, "source": "sysv"}),
-                    );
-                }
+            // Under systemd a script has a unit of its own.
+            ["init", name, state, status] if !all.contains_key(&format!("{name}.service")) => {
+                let service = json!({"name": name, "state": state, "status": status, "source": "sysv"});
+                all.insert((*name).into(), service);
+            }
             _ => {}
         }
     }

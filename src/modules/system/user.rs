@@ -173,7 +173,7 @@ fn ensure_field(what: &str, text: &str) -> anyhow::Result<()> {
 }
 
 impl Guarded for User {
-    fn call(&self, cx: &Context) -> anyhow::Result<Call> {
+    fn call(&self, _: &Context) -> anyhow::Result<Call> {
         self.validate()?;
         if self.state == State::Absent {
             let line = variables(&[
@@ -235,9 +235,30 @@ impl Guarded for User {
         if let Some(passphrase) = self.ssh_key_passphrase.as_ref().filter(|_| self.generate_ssh_key) {
             call = call.secret("crud_kp", passphrase);
         }
-        let _ = cx;
-        Ok(call.finish(result).values(self.values()))
+        let doubt = self.password.as_deref().is_some_and(|password| !is_hash(password)).then(|| {
+            "The input password appears not to have been hashed. The 'password' argument must be encrypted for this \
+             module to work properly."
+        });
+        let call = call.finish(result).values(self.values());
+        Ok(call.map(move |outcome| outcome.warnings.extend(doubt.map(str::to_owned))))
     }
+}
+
+/// Whether a password is what `/etc/shadow` takes: crypt(5)'s forms, or one of the texts that no password has.
+fn is_hash(password: &str) -> bool {
+    if matches!(password, "" | "*" | "!" | "*************") {
+        return true;
+    }
+    let fields: Vec<&str> = password.split('$').collect();
+    let [_, kind, .., hash] = fields[..] else { return false };
+    let plain = hash.chars().all(|c| c.is_ascii_alphanumeric() || "./=".contains(c));
+    let length = match kind {
+        "1" => Some(22),
+        "5" => Some(43),
+        "6" => Some(86),
+        _ => None,
+    };
+    plain && length.is_none_or(|length| hash.len() == length)
 }
 
 /// The result: the key's lines are said in parts.

@@ -50,6 +50,7 @@ set --
 crud_user() {
 us_e=$(crud_entry passwd "$n")
 if [ "$1" = absent ]; then [ -z "$us_e" ] || crud_do crud_us_del; return; fi
+case $hd in '~/'*) hd=$HOME/${hd#??};; esac; case $shl in '~/'*) shl=$HOME/${shl#??};; esac; case $skel in '~/'*) skel=$HOME/${skel#??};; esac
 command -v useradd >/dev/null 2>&1 || crud_fail 'the host has no useradd: the package `passwd` or `shadow` has it'
 crud_us_read
 us_l=; for us_w in $(printf %s "$groups" | tr , ' '); do crud_us_gid "$us_w"; us_l="$us_l ${us_ge%%:*}"; done
