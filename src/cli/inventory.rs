@@ -114,10 +114,7 @@ impl View<'_> {
     }
 
     fn own_hosts(&self, group: &str) -> Vec<String> {
-        let groups = self.inventory.groups();
-        let below: Vec<String> =
-            self.children(group).iter().flat_map(|child| groups.get(child).cloned().unwrap_or_default()).collect();
-        groups.get(group).cloned().unwrap_or_default().into_iter().filter(|host| !below.contains(host)).collect()
+        if group == "all" { vec![] } else { self.inventory.own_hosts(group) }
     }
 
     fn graph(&self, group: &str, depth: usize, vars: bool, out: &mut String) {

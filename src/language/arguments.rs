@@ -94,7 +94,7 @@ fn pair(token: &str) -> Option<(&str, &str)> {
 }
 
 /// Backslash escapes of a value, as Python has them; others stay.
-fn decode(text: &str) -> String {
+pub(super) fn decode(text: &str) -> String {
     if !text.contains('\\') {
         return text.to_owned();
     }

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::inventory::Inventory;
+use super::literal::literal;
 use super::pattern;
-use crate::text::{Diagnostic, Kind, Node, Place, Source, Style};
+use crate::text::{Diagnostic, Kind, Node, Place, Source};
 
 enum Section {
     Hosts(String),
@@ -96,67 +97,19 @@ pub(super) fn read(inventory: &mut Inventory, source: &Arc<Source>) -> Result<()
     if errors.is_empty() { Ok(()) } else { Err(errors) }
 }
 
-/// The line without a comment: ` #` outside quotes.
+/// The line without a comment: `#` outside quotes, even within a word, as Python's `shlex` has it.
 fn strip_comment(text: &str) -> String {
-    let mut quote = None;
-    let mut previous = ' ';
+    let (mut quote, mut escaped) = (None, false);
     for (at, c) in text.char_indices() {
         match quote {
+            _ if escaped => escaped = false,
             Some(q) if c == q => quote = None,
+            None | Some('"') if c == '\\' => escaped = true,
             Some(_) => {}
             None if c == '"' || c == '\'' => quote = Some(c),
-            None if c == '#' && previous.is_whitespace() => return text[..at].to_owned(),
+            None if c == '#' => return text[..at].to_owned(),
             None => {}
         }
-        previous = c;
     }
     text.to_owned()
-}
-
-/// A value: a Python literal where it is one (numbers, `True`, lists, dictionaries, quoted strings), else text.
-pub(crate) fn literal(text: &str, place: &Place) -> Node {
-    let node = |kind| Node::new(kind, place.clone());
-    let plain = || node(Kind::Str(text.to_owned(), Style::Plain));
-    match text {
-        "True" => return node(Kind::Bool(true)),
-        "False" => return node(Kind::Bool(false)),
-        "None" => return node(Kind::Null),
-        _ => {}
-    }
-    if let Ok(n) = text.parse::<i64>()
-        && (text == "0" || !text.trim_start_matches(['-', '+']).starts_with('0'))
-        && !text.starts_with('+')
-    {
-        return node(Kind::Int(n));
-    }
-    let first = text.chars().next().unwrap_or(' ');
-    if first.is_ascii_digit()
-        && text.contains('.')
-        && let Ok(n) = text.parse::<f64>()
-    {
-        return node(Kind::Float(n));
-    }
-    if matches!(first, '[' | '{' | '\'' | '"') && !text.starts_with("{{") {
-        // Flow YAML is close enough to Python's literals, with its three words put right.
-        let source = Source::new(place.source.name.clone(), text);
-        if let Ok(parsed) = crate::text::parse(&source) {
-            let mut value = parsed.first(&source);
-            pythonic(&mut value, place);
-            return value;
-        }
-    }
-    plain()
-}
-
-fn pythonic(node: &mut Node, place: &Place) {
-    node.place = place.clone();
-    match &mut node.kind {
-        Kind::Str(text, Style::Plain) if text == "None" => node.kind = Kind::Null,
-        Kind::Seq(items) => items.iter_mut().for_each(|item| pythonic(item, place)),
-        Kind::Map(entries) => entries.iter_mut().for_each(|(k, v)| {
-            pythonic(k, place);
-            pythonic(v, place);
-        }),
-        _ => {}
-    }
 }

@@ -390,6 +390,7 @@ impl Inventory {
     pub fn add_to_group(&mut self, host: &str, group: &str) -> bool {
         self.hosts.entry(host.to_owned()).or_default();
         if group == "all" {
+            self.groups.entry("all".into()).or_default().hosts.insert(host.to_owned());
             return false;
         }
         if !self.groups.contains_key(group) {
@@ -410,9 +411,9 @@ impl Inventory {
         self.hosts.contains_key(host)
     }
 
-    /// All hosts, in the order in which they were named.
+    /// All hosts, in the order in which Ansible goes through them: those of `all` itself, then group by group.
     pub fn hosts(&self) -> Vec<String> {
-        self.hosts.keys().cloned().collect()
+        self.hosts_of("all")
     }
 
     /// Hosts of each group, those of its children included.
@@ -422,15 +423,16 @@ impl Inventory {
 
     /// Children of each group.
     pub fn children(&self) -> IndexMap<String, Vec<String>> {
-        let named: HashSet<&String> = self.groups.values().flat_map(|g| &g.children).collect();
+        let owned = |name: &str| name.to_owned();
         self.groups
             .iter()
             .map(|(name, group)| {
-                let mut children: Vec<String> = group.children.iter().cloned().collect();
-                if name == "all" {
-                    let top = self.groups.keys().filter(|g| *g != "all" && !named.contains(g));
-                    children.extend(top.filter(|g| !group.children.contains(*g)).cloned());
-                }
+                let children = if name == "all" {
+                    let tops: IndexSet<&str> = ["ungrouped"].into_iter().chain(self.tops()).collect();
+                    tops.into_iter().map(owned).collect()
+                } else {
+                    group.children.iter().cloned().collect()
+                };
                 (name.clone(), children)
             })
             .collect()
@@ -440,32 +442,59 @@ impl Inventory {
         self.groups.keys().cloned().collect()
     }
 
+    /// Hosts of a group and of those below it: level by level, as Ansible walks them.
     pub(super) fn hosts_of(&self, group: &str) -> Vec<String> {
+        let mut members: IndexSet<&String> = IndexSet::new();
+        let mut level: IndexSet<&str> = IndexSet::from([group]);
         if group == "all" {
-            return self.hosts();
+            members.extend(self.groups.get("all").into_iter().flat_map(|g| &g.hosts));
+            level = IndexSet::from(["ungrouped"]);
+            level.extend(self.tops());
         }
-        let mut members: IndexSet<String> = IndexSet::new();
-        let mut seen = HashSet::new();
-        self.gather(group, &mut members, &mut seen);
-        members.into_iter().collect()
+        let mut seen: HashSet<&str> = HashSet::new();
+        while !level.is_empty() {
+            let mut next = IndexSet::new();
+            for name in level {
+                if let Some(found) = self.groups.get(name).filter(|_| seen.insert(name)) {
+                    members.extend(&found.hosts);
+                    next.extend(found.children.iter().map(String::as_str));
+                }
+            }
+            level = next;
+        }
+        if group == "all" {
+            members.extend(self.hosts.keys());
+        }
+        members.into_iter().cloned().collect()
     }
 
-    fn gather(&self, group: &str, members: &mut IndexSet<String>, seen: &mut HashSet<String>) {
-        if !seen.insert(group.to_owned()) {
-            return;
-        }
-        if let Some(found) = self.groups.get(group) {
-            members.extend(found.hosts.iter().cloned());
-            for child in &found.children {
-                self.gather(child, members, seen);
-            }
-        }
+    /// Groups that stand below no other than `all`, in order; those that `all` names are told there.
+    fn tops(&self) -> Vec<&str> {
+        let all = self.groups.get("all");
+        let named: HashSet<&String> = self.groups.values().flat_map(|g| &g.children).collect();
+        let told = all.into_iter().flat_map(|g| &g.children);
+        let top = self.groups.keys().filter(|g| *g != "all" && !named.contains(g));
+        told.chain(top).map(String::as_str).filter(|name| *name != "ungrouped").collect()
+    }
+
+    /// Hosts that stand in the group itself.
+    pub fn own_hosts(&self, group: &str) -> Vec<String> {
+        self.groups.get(group).map(|g| g.hosts.iter().cloned().collect()).unwrap_or_default()
     }
 
     /// Groups of a host, sorted, without `all`.
     pub fn groups_of(&self, host: &str) -> Vec<String> {
-        let mut names: Vec<String> =
-            self.groups.keys().filter(|g| *g != "all" && self.hosts_of(g).iter().any(|h| h == host)).cloned().collect();
+        let direct = self.groups.iter().filter(|(_, g)| g.hosts.contains(host)).map(|(name, _)| name.as_str());
+        let mut names: HashSet<&str> = direct.collect();
+        let mut open: Vec<&str> = names.iter().copied().collect();
+        while let Some(child) = open.pop() {
+            for (parent, _) in self.groups.iter().filter(|(_, g)| g.children.contains(child)) {
+                if names.insert(parent) {
+                    open.push(parent);
+                }
+            }
+        }
+        let mut names: Vec<String> = names.into_iter().filter(|name| *name != "all").map(str::to_owned).collect();
         names.sort();
         names
     }

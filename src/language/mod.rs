@@ -3,9 +3,12 @@
 mod arguments;
 pub mod check;
 mod config;
+#[cfg(test)]
+mod hostile;
 mod ini;
 pub mod inventory;
 pub mod keywords;
+mod literal;
 mod load;
 mod loader;
 mod pattern;

@@ -8,6 +8,8 @@ mod source;
 mod typed;
 mod yaml;
 pub mod yaml_out;
+#[cfg(test)]
+mod yaml_table;
 
 pub use close::did_you_mean;
 pub use diagnostic::{Diagnostic, Level, render_diagnostic};
