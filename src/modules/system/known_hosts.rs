@@ -70,15 +70,16 @@ fi
 [ ! -f "$kh_t/found" ] || sed -n 's/^# Host .* found: line \([0-9]*\).*/\1/p' "$kh_t/found" >"$kh_t/hits"
 kh_in=/dev/null; [ ! -f "$f" ] || kh_in=$f
 kh_l=$l; if [ -n "$hash" ] && [ -n "$l" ]; then ssh-keygen -H -f "$kh_t/one" >/dev/null 2>&1 || crud_fail 'ssh-keygen could not hash the name'; kh_l=$(head -n 1 "$kh_t/one"); fi
-export kh_l hash typ b st
+export kh_l hash typ b st mk
 awk '
-BEGIN { l=ENVIRON["kh_l"]; del=ENVIRON["st"]=="absent"; t=ENVIRON["typ"]; b=ENVIRON["b"]; hash=ENVIRON["hash"]!="" }
+BEGIN { l=ENVIRON["kh_l"]; del=ENVIRON["st"]=="absent"; t=ENVIRON["typ"]; b=ENVIRON["b"]; hash=ENVIRON["hash"]!=""; mk=ENVIRON["mk"] }
 FILENAME==ARGV[1] { hit[$1]=1; next }
 FNR in hit {
-i=1; if ($1 ~ /^@/) i=2
+i=1; m=""; if ($1 ~ /^@/) { i=2; m=$1 }
+if ((!del || t!="") && m!=mk) { print; next }
 hashed=($i ~ /^\|1\|/)
 if (del) { if (t=="" || ($(i+1)==t && $(i+2)==b)) next; print; next }
-if ($(i+1)!=t) { print; next }
+if ($(i+1)!=t || (mk!="" && $(i+2)!=b)) { print; next }
 if ($(i+2)==b && hashed==hash && !done) { print; done=1; next }
 next }
 { print }
@@ -92,6 +93,10 @@ impl Guarded for KnownHosts {
     fn call(&self, _: &Context) -> anyhow::Result<Call> {
         let absent = self.state == State::Absent;
         anyhow::ensure!(!self.name.is_empty() && !self.name.starts_with('-'), "`name` is not the name of a server");
+        anyhow::ensure!(
+            !self.name.contains(','),
+            "Comma separated list of names is not supported. Please pass a single name to lookup in the known_hosts file."
+        );
         anyhow::ensure!(absent || self.key.is_some(), "No key specified when adding a host");
         let key = self.key.as_deref().map(str::trim).filter(|key| !key.is_empty());
         let words: Vec<&str> = key.unwrap_or_default().split_whitespace().collect();
@@ -108,6 +113,7 @@ impl Guarded for KnownHosts {
             ("l", key),
             ("typ", word(1)),
             ("b", word(2)),
+            ("mk", words.first().copied().filter(|_| from == 1)),
             ("f", Some(&self.path)),
             ("hash", flag(self.hash_host)),
             ("st", absent.then_some("absent")),
