@@ -235,10 +235,10 @@ impl Guarded for User {
         if let Some(passphrase) = self.ssh_key_passphrase.as_ref().filter(|_| self.generate_ssh_key) {
             call = call.secret("crud_kp", passphrase);
         }
-        let doubt = self.password.as_deref().is_some_and(|password| !is_hash(password)).then(|| {
+        let doubt = self.password.as_deref().is_some_and(|password| !is_hash(password)).then_some(
             "The input password appears not to have been hashed. The 'password' argument must be encrypted for this \
-             module to work properly."
-        });
+             module to work properly.",
+        );
         let call = call.finish(result).values(self.values());
         Ok(call.map(move |outcome| outcome.warnings.extend(doubt.map(str::to_owned))))
     }
