@@ -48,10 +48,7 @@ impl Check {
         let setup = common::setup(&start, &common, &Selection::default(), &dirs)?;
         let mut errors = vec![];
         for path in &self.playbooks {
-            match setup.loader.playbook(path) {
-                Ok(playbook) => errors.extend(check::check(&playbook, &setup.templar, &setup.loader)),
-                Err(found) => errors.extend(found),
-            }
+            errors.extend(check::read_whole(path, &setup.templar, &setup.loader).err().unwrap_or_default());
         }
         for warning in setup.loader.warnings() {
             setup.events.diagnostic(&warning);

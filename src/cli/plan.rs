@@ -37,11 +37,7 @@ impl Plan {
                 let start = common::start(&args, self.service.output.form());
                 let setup = common::setup(&start, &args, &Selection::default(), &[common::directory(path)])?;
                 setup.events.add(Box::new(watch.clone()));
-                let playbook = setup.loader.playbook(path)?;
-                let errors = check::check(&playbook, &setup.templar, &setup.loader);
-                if !errors.is_empty() {
-                    return Err(errors.into());
-                }
+                let playbook = check::read(path, &setup.templar, &setup.loader)?;
                 common::run(setup, vec![playbook])?
             }
             None => {

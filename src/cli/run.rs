@@ -38,11 +38,8 @@ impl Run {
         let setup = common::setup(&start, &self.common, &self.selection, &dirs)?;
         let (mut playbooks, mut errors) = (vec![], vec![]);
         for path in &self.playbooks {
-            match setup.loader.playbook(path) {
-                Ok(playbook) => {
-                    errors.extend(check::check(&playbook, &setup.templar, &setup.loader));
-                    playbooks.push(playbook);
-                }
+            match check::read(path, &setup.templar, &setup.loader) {
+                Ok(playbook) => playbooks.push(playbook),
                 Err(found) => errors.extend(found),
             }
         }

@@ -1,18 +1,49 @@
 //! The static check: everything about a playbook that is wrong whatever the hosts are like, all at once.
 
+use std::collections::HashSet;
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
+
 use crate::engine::flow;
 use crate::modules;
-use crate::text::{Diagnostic, Kind, Node, did_you_mean};
+use crate::text::{Diagnostic, Kind, Node, did_you_mean, typed};
 
 use super::keywords::Keywords;
-use super::loader::Loader;
+use super::load::is_name;
+use super::loader::{Loader, RoleUse};
 use super::playbook::Playbook;
 use super::task::{Item, LoopKind, Task};
 use super::template::Templar;
 
 /// Checks a playbook that was read: modules, their arguments, templates, conditions, lookups.
 pub fn check(playbook: &Playbook, templar: &Templar, _loader: &Loader) -> Vec<Diagnostic> {
-    let mut checker = Checker { templar, found: vec![] };
+    checked(Checker::new(templar), playbook)
+}
+
+/// Reads a playbook and checks it: what is wrong with its form and what is wrong with its parts come together.
+///
+/// # Errors
+/// Everything that is wrong.
+pub fn read(path: &Path, templar: &Templar, loader: &Loader) -> Result<Playbook, Vec<Diagnostic>> {
+    let (playbook, errors) = loader.playbook_partly(path);
+    let checker = Checker { found: errors, ..Checker::new(templar) };
+    let errors = checked(checker, &playbook);
+    if errors.is_empty() { Ok(playbook) } else { Err(errors) }
+}
+
+/// As [`read`], and follows includes whose names are no templates: roles and files that don't exist (yet) are errors, too.
+///
+/// # Errors
+/// Everything that is wrong.
+pub fn read_whole(path: &Path, templar: &Templar, loader: &Loader) -> Result<Playbook, Vec<Diagnostic>> {
+    let (playbook, errors) = loader.playbook_partly(path);
+    let checker = Checker { found: errors, follow: Some(loader), ..Checker::new(templar) };
+    let errors = checked(checker, &playbook);
+    if errors.is_empty() { Ok(playbook) } else { Err(errors) }
+}
+
+fn checked(mut checker: Checker<'_>, playbook: &Playbook) -> Vec<Diagnostic> {
     for play in &playbook.plays {
         checker.keywords(&play.frame.keywords);
         for node in [&play.serial, &play.strategy, &play.gather_facts].into_iter().flatten() {
@@ -31,9 +62,17 @@ pub fn check(playbook: &Playbook, templar: &Templar, _loader: &Loader) -> Vec<Di
 struct Checker<'a> {
     templar: &'a Templar,
     found: Vec<Diagnostic>,
+    /// Reads what is included at run time, where that is wanted.
+    follow: Option<&'a Loader>,
+    /// What was followed already.
+    followed: HashSet<String>,
 }
 
-impl Checker<'_> {
+impl<'a> Checker<'a> {
+    fn new(templar: &'a Templar) -> Self {
+        Self { templar, found: vec![], follow: None, followed: HashSet::new() }
+    }
+
     fn items(&mut self, items: &[Item]) {
         for item in items {
             match item {
@@ -63,7 +102,30 @@ impl Checker<'_> {
         self.found.extend(self.templar.check_expression(node));
     }
 
+    /// A keyword's value has this type, unless it is a template.
+    fn wants<T: DeserializeOwned>(&mut self, keyword: &str, node: Option<&Node>) {
+        if let Some(node) = node.filter(|node| !node.is_null())
+            && let Err(error) = typed::<T>(node)
+        {
+            self.found.push(Diagnostic {
+                message: format!("the field '{keyword}' has an invalid value: {}", error.message),
+                ..error
+            });
+        }
+    }
+
+    fn types(&mut self, k: &Keywords) {
+        self.wants::<bool>("become", k.r#become.as_ref());
+        self.wants::<bool>("no_log", k.no_log.as_ref());
+        self.wants::<bool>("ignore_errors", k.ignore_errors.as_ref());
+        self.wants::<bool>("check_mode", k.check_mode.as_ref());
+        self.wants::<bool>("run_once", k.run_once.as_ref());
+        self.wants::<i64>("port", k.port.as_ref());
+        self.wants::<i64>("timeout", k.timeout.as_ref());
+    }
+
     fn keywords(&mut self, keywords: &Keywords) {
+        self.types(keywords);
         keywords.when.iter().for_each(|node| self.condition(node));
         let k = keywords;
         let nodes = [
@@ -94,8 +156,20 @@ impl Checker<'_> {
         {
             conditions.iter().for_each(|node| self.condition(node));
         }
+        self.wants::<i64>("retries", task.retries.as_ref());
+        self.wants::<f64>("delay", task.delay.as_ref());
+        self.wants::<i64>("async", task.r#async.as_ref());
+        self.wants::<i64>("poll", task.poll.as_ref());
         if let Some(r#loop) = &task.r#loop {
             self.template(&r#loop.items);
+            let scalar = matches!(
+                r#loop.items.kind,
+                Kind::Bool(_) | Kind::Int(_) | Kind::Float(_) | Kind::Str(..) | Kind::Map(_)
+            );
+            if r#loop.kind == LoopKind::List && scalar && !r#loop.items.is_template() {
+                let message = "Invalid data passed to 'loop', it requires a list";
+                self.found.push(Diagnostic::error(message, &r#loop.items.place));
+            }
             if let LoopKind::With(name) = &r#loop.kind
                 && !Templar::has_lookup(name)
             {
@@ -122,6 +196,9 @@ impl Checker<'_> {
             name.strip_prefix("ansible.builtin.").or_else(|| name.strip_prefix("ansible.legacy.")).unwrap_or(&name);
         if flow::NAMES.contains(&short) {
             self.flow(short, &action.args);
+            if let Some(loader) = self.follow {
+                self.include(short, task, loader);
+            }
             return;
         }
         self.template(&action.args);
@@ -169,8 +246,73 @@ impl Checker<'_> {
             match (name, text.as_str()) {
                 ("assert", "that") => self.condition(value),
                 ("debug", "var") => self.condition(value),
+                ("set_fact", name) if name != "cacheable" && !key.is_template() && !is_name(name) => {
+                    let message = format!("Invalid variable name in set_fact specified: '{name}'");
+                    self.found.push(Diagnostic::error(message, &key.place));
+                }
                 _ => self.template(value),
             }
+        }
+    }
+
+    /// What a task includes, where its name is no template: it exists, and its tasks are right.
+    fn include(&mut self, module: &str, task: &Task, loader: &Loader) {
+        let args = &task.action.args;
+        let named = |keys: &[&str]| keys.iter().find_map(|key| args.get(key)).or(task.action.free_form.as_ref());
+        let text = |node: Option<&Node>| node.filter(|n| !n.is_template()).and_then(Node::as_str).map(str::to_owned);
+        match module {
+            "include_tasks" => {
+                let Some((node, name)) = named(&["file"]).and_then(|n| text(Some(n)).map(|name| (n, name))) else {
+                    return;
+                };
+                let from = task.frame.file.parent().map(Path::to_owned).unwrap_or_default();
+                let role = task.frame.role.as_ref().map(|role| role.path.clone());
+                match loader.find_tasks(&name, &from, role.as_deref()) {
+                    Some(path) => self.follow_tasks(&path, task, loader),
+                    None => self.found.push(Diagnostic::error(
+                        format!("Could not find or access '{name}' on the Ansible Controller."),
+                        &node.place,
+                    )),
+                }
+            }
+            "include_role" => {
+                let Some((node, name)) = named(&["name", "role"]).and_then(|n| text(Some(n)).map(|name| (n, name)))
+                else {
+                    return;
+                };
+                if args.entries().iter().any(|(key, value)| key.key_text().ends_with("_from") && value.is_template()) {
+                    return;
+                }
+                let use_ = RoleUse {
+                    tasks_from: text(args.get("tasks_from")),
+                    vars_from: text(args.get("vars_from")),
+                    defaults_from: text(args.get("defaults_from")),
+                    handlers_from: text(args.get("handlers_from")),
+                    allow_duplicates: true,
+                    ..RoleUse::named(name, node.place.clone())
+                };
+                if !self.followed.insert(format!("{}:{:?}:{:?}", use_.name, use_.tasks_from, use_.handlers_from)) {
+                    return;
+                }
+                match loader.role(&use_, &task.frame) {
+                    Ok(loaded) => {
+                        self.items(&[Item::Block(loaded.block)]);
+                        self.items(&loaded.handlers);
+                    }
+                    Err(errors) => self.found.extend(errors),
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn follow_tasks(&mut self, path: &Path, task: &Task, loader: &Loader) {
+        if !self.followed.insert(path.display().to_string()) {
+            return;
+        }
+        match loader.tasks(path, &task.frame) {
+            Ok(items) => self.items(&items),
+            Err(errors) => self.found.extend(errors),
         }
     }
 }

@@ -822,7 +822,7 @@ fn takes_text(module: &str) -> bool {
         || matches!(short, "include_tasks" | "import_tasks" | "include_vars" | "meta" | "include_role" | "import_role")
 }
 
-fn is_name(text: &str) -> bool {
+pub(super) fn is_name(text: &str) -> bool {
     let mut chars = text.chars();
     chars.next().is_some_and(|c| c == '_' || c.is_alphabetic()) && chars.all(|c| c == '_' || c.is_alphanumeric())
 }

@@ -127,9 +127,23 @@ impl Loader {
         if node.is_null() {
             return Ok(Playbook { path: path.to_owned(), plays: vec![] });
         }
+        let (playbook, errors) = self.plays_partly(node, path);
+        if errors.is_empty() { Ok(playbook) } else { Err(errors) }
+    }
+
+    fn plays_partly(&self, node: &Node, path: &Path) -> (Playbook, Vec<Diagnostic>) {
         let mut reader = Reader::new(self, path);
         let plays = reader.plays(node, None, 0);
-        if reader.errors.is_empty() { Ok(Playbook { path: path.to_owned(), plays }) } else { Err(reader.errors) }
+        (Playbook { path: path.to_owned(), plays }, reader.errors)
+    }
+
+    /// Reads of a playbook what can be read, with all errors: so that the static check can go on with the rest.
+    pub(super) fn playbook_partly(&self, path: &Path) -> (Playbook, Vec<Diagnostic>) {
+        match self.document(path, None) {
+            Ok(node) if node.is_null() => (Playbook { path: path.to_owned(), plays: vec![] }, vec![]),
+            Ok(node) => self.plays_partly(&node, path),
+            Err(error) => (Playbook { path: path.to_owned(), plays: vec![] }, vec![error]),
+        }
     }
 
     /// Reads a file of tasks; `parent` is what holds for all of them.
@@ -402,7 +416,8 @@ impl Loader {
         }
         let mut seen: Vec<String> = vec![];
         for path in &tried {
-            let dir = path.parent().unwrap_or(path).display().to_string();
+            let dir = path.parent().unwrap_or(path);
+            let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned()).display().to_string();
             if !seen.contains(&dir) {
                 seen.push(dir);
             }

@@ -1,0 +1,49 @@
+//! The language from outside: what the static check finds, and what inventories are, as Ansible has them.
+
+use std::path::PathBuf;
+
+use assert_cmd::Command;
+use serde_json::Value;
+
+fn fixtures(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+}
+
+fn crudctl(dir: &str, args: &[&str]) -> (Option<i32>, String) {
+    let mut command = Command::cargo_bin("crudctl").expect("the program");
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("ANSIBLE_")) {
+        command.env_remove(name);
+    }
+    let output = command.args(args).current_dir(fixtures(dir)).env("HOME", "/nonexistent").output().expect("it runs");
+    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    (output.status.code(), text)
+}
+
+/// Errors of form, of modules, of templates, of types, in the playbook and in what it includes: all in one run.
+#[test]
+fn all_static_errors_come_at_once() {
+    let (status, text) = crudctl("check", &["check", "broken.yml"]);
+    let text = text.replace(&fixtures("check").display().to_string(), "DIR");
+    // Where roles are looked for is told in one line that differs between machines.
+    let lines = text.lines().map(|line| line.split(" was not found in ").next().unwrap_or(line).trim_end());
+    let got: String = lines.map(|line| format!("{line}\n")).collect();
+    let wanted = include_str!("fixtures/check/broken.expected.txt");
+    assert_eq!(got, wanted, "\n{got}");
+    assert_eq!(status, Some(3));
+}
+
+/// The expected files are the output of `ansible-inventory --list` of ansible-core 2.19.
+#[test]
+fn inventories_are_those_of_ansible() {
+    for name in ["hosts.ini", "hosts.yml"] {
+        let (status, text) = crudctl("inventory", &["inventory", "-i", name, "--list"]);
+        assert_eq!(status, Some(0), "{text}");
+        let got: Value = serde_json::from_str(&text).expect("JSON");
+        let path = fixtures("inventory").join(format!("{name}.expected.json"));
+        let mut wanted: Value = serde_json::from_str(&std::fs::read_to_string(path).expect("a file")).expect("JSON");
+        if let Some(meta) = wanted.get_mut("_meta").and_then(Value::as_object_mut) {
+            meta.remove("profile");
+        }
+        assert_eq!(got, wanted, "{name}");
+    }
+}
