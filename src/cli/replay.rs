@@ -15,8 +15,7 @@ use crate::report::{self, Screen, Settings, json};
 ///
 /// Reads what `--output json` wrote and reports it in another form:
 ///
-///     crudctl run site.yml --output json >run.json
-///     crudctl replay run.json --output ansible
+/// `crudctl run site.yml --output json >run.json`, then `crudctl replay run.json --output ansible`
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub struct Replay {
