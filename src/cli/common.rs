@@ -78,6 +78,7 @@ pub fn setup(start: &Start, common: &Common, selection: &Selection, dirs: &[Path
         playbook_dir,
         vault: Arc::clone(&vault),
         render_static: Some(static_scope::render(&templar, &options.extra_vars, &vault)),
+        duplicate_keys: config.duplicate_dict_key.clone(),
     }));
     let inventory = inventory(start, common, &loader, dirs)?;
     Ok(Setup {

@@ -75,6 +75,8 @@ pub struct Config {
     pub allow_broken_conditionals: bool,
     /// `replace` or `merge`.
     pub hash_behaviour: String,
+    /// What a key that stands twice in a mapping is: `warn`, `error` or `ignore`.
+    pub duplicate_dict_key: String,
     /// Whether colours are off.
     pub nocolor: bool,
     /// Whether colours are forced.
@@ -218,6 +220,8 @@ impl Config {
                 false,
             ),
             hash_behaviour: text("ANSIBLE_HASH_BEHAVIOUR", "hash_behaviour").unwrap_or_else(|| "replace".into()),
+            duplicate_dict_key: text("ANSIBLE_DUPLICATE_YAML_DICT_KEY", "duplicate_dict_key")
+                .unwrap_or_else(|| "warn".into()),
             nocolor: v.flag("ANSIBLE_NOCOLOR", d, "nocolor", false)
                 || std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty()),
             force_color: v.flag("ANSIBLE_FORCE_COLOR", d, "force_color", false),
@@ -231,6 +235,10 @@ impl Config {
             task_timeout: number("ANSIBLE_TASK_TIMEOUT", "task_timeout", 0),
             file,
         };
+        if config.hash_behaviour == "merge" {
+            let message = "hash_behaviour=merge is not supported: a variable replaces another of its name";
+            warnings.push(Diagnostic::plain(message).warning().hint("use the filter `combine(recursive=true)`"));
+        }
         (config, warnings)
     }
 }

@@ -18,6 +18,7 @@ fn loader() -> Loader {
         playbook_dir: PathBuf::from("/nonexistent"),
         vault: Arc::new(Vault::default()),
         render_static: None,
+        duplicate_keys: "warn".into(),
     })
 }
 

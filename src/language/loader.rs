@@ -31,6 +31,8 @@ pub struct LoaderOptions {
     pub vault: Arc<Vault>,
     /// For names in imports that are templates.
     pub render_static: Option<RenderStatic>,
+    /// What a key that stands twice in a mapping is: `warn`, `error`, or `ignore`d.
+    pub duplicate_keys: String,
 }
 
 /// The use of a role.
@@ -555,7 +557,21 @@ impl Loader {
         };
         let text = String::from_utf8(bytes).map_err(|_| at(format!("{} is no UTF-8 text", path.display())))?;
         let parsed = Arc::new(parse(&Source::new(path.display().to_string(), text))?);
-        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).extend(parsed.warnings.iter().cloned());
+        match (self.options.duplicate_keys.as_str(), parsed.warnings.first()) {
+            ("error", Some(warning)) => {
+                let message = warning.message.replace(" Using last defined value only.", "");
+                return Err(Diagnostic {
+                    level: crate::text::Level::Error,
+                    message: format!("YAML parsing failed: {message}"),
+                    ..warning.clone()
+                });
+            }
+            ("ignore", _) => {}
+            _ => {
+                let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+                warnings.extend(parsed.warnings.iter().cloned());
+            }
+        }
         self.files.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned(), Arc::clone(&parsed));
         Ok(parsed)
     }

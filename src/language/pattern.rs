@@ -67,8 +67,16 @@ pub(super) fn matching(inventory: &Inventory, pattern: &str) -> Result<Vec<Strin
     let mut parts: Vec<String> = vec![];
     for part in split(pattern) {
         if let Some(file) = part.strip_prefix('@') {
+            let path = std::path::Path::new(file);
+            if path.is_dir() {
+                let message = format!("Limit starting with \"@\" must be a file, not a directory: {file}");
+                return Err(Diagnostic::plain(message));
+            }
+            if !path.exists() {
+                return Err(Diagnostic::plain(format!("Unable to find limit file {file}")));
+            }
             let text = std::fs::read_to_string(file)
-                .map_err(|e| Diagnostic::plain(format!("Unable to find limit file {file}: {e}")))?;
+                .map_err(|e| Diagnostic::plain(format!("Unable to read limit file {file}: {e}")))?;
             parts.extend(
                 text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#')).map(str::to_owned),
             );

@@ -295,7 +295,7 @@ impl<'a> Builder<'a> {
                         let text = k.key_text();
                         self.warnings.push(
                             Diagnostic::error(
-                                format!("found a duplicate dict key ('{text}'). Using last defined value only."),
+                                format!("Found duplicate mapping key '{text}'. Using last defined value only."),
                                 &k.place,
                             )
                             .warning(),
