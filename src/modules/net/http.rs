@@ -287,7 +287,12 @@ async fn exchange(request: &Request, login: bool, url: &Url, stream: Box<dyn Byt
     let driver = tokio::spawn(connection);
     let message = message(request, login, url)?;
     let result = async {
-        let answer = async { sender.send_request(message).await.context("the server gave no answer") };
+        let answer = async {
+            sender.send_request(message).await.with_context(|| {
+                let port = url.port_or_known_default().unwrap_or_default();
+                format!("no answer from {}:{port}", url.host_str().unwrap_or_default())
+            })
+        };
         let (head, mut incoming) = within(request.timeout, answer).await?.into_parts();
         let mut body = Vec::new();
         loop {

@@ -141,7 +141,7 @@ impl ControllerModule for WaitFor {
         let limit = Duration::from_secs(self.timeout);
         tokio::time::sleep(Duration::from_secs(self.delay)).await;
         if self.port.is_none() && self.path.is_none() && self.state != State::Drained {
-            tokio::time::sleep(limit.saturating_sub(start.elapsed())).await;
+            tokio::time::sleep(limit).await;
             return Ok(Verdict::Converged(self.outcome(start, Found::of(true))));
         }
         loop {
