@@ -140,12 +140,9 @@ impl Excerpt {
             }
             end
         };
-        Self {
-            name: place.source.name.clone(),
-            text: text[from..to.max(end)].trim_end_matches(['\n', '\r']).to_owned(),
-            line: place.line_col().0,
-            start: start - from,
-            end: end - from,
-        }
+        let shown = text[from..to.max(end)].trim_end_matches(['\n', '\r']).to_owned();
+        // What was trimmed may have been within the place.
+        let (start, end) = ((start - from).min(shown.len()), (end - from).min(shown.len()));
+        Self { name: place.source.name.clone(), text: shown, line: place.line_col().0, start, end }
     }
 }
