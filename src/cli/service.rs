@@ -128,7 +128,6 @@ impl Service {
             "health": p.service.health,
             "health_timeout": p.service.health_timeout,
             "env": env,
-            "secret_env": !p.service.secrets.is_empty() || p.database == crate::project::Database::Postgres,
             "memory": p.service.memory,
             "database": p.database.name(),
             "docker_source": p.docker.source.name(),

@@ -65,7 +65,7 @@ pub(super) struct Release {
     /// Volumes: `NAME:PATH`.
     #[serde(default)]
     volumes: Vec<String>,
-    /// Share the host's network: the service is told its address by `CRUD_LISTEN`.
+    /// Share the host's network: the service is told where to listen by `PORT` and `BIND`.
     #[serde(default)]
     host_network: bool,
     /// Memory limit in bytes.
@@ -216,7 +216,8 @@ impl Release {
         };
         if self.host_network {
             host_config.network_mode = Some("host".into());
-            env.insert("CRUD_LISTEN".into(), format!("127.0.0.1:{port}"));
+            env.insert("PORT".into(), port.to_string());
+            env.insert("BIND".into(), "127.0.0.1".into());
         } else {
             let binding = PortBinding { host_ip: Some("127.0.0.1".into()), host_port: Some(port.to_string()) };
             host_config.port_bindings = Some(HashMap::from([(inner.clone(), Some(vec![binding]))]));
