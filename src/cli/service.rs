@@ -137,7 +137,6 @@ impl Service {
             "tls_key": key,
             "lock_owner": format!("{user}@{machine}"),
             "lock_wait": self.args.lock_wait,
-            "lock_ttl": 1800,
             "remove_volumes": false,
         });
         Ok(match vars {
@@ -260,8 +259,7 @@ impl Reporter for Watch {
                 seen.changed += usize::from(result.status == Status::Changed);
                 if result.status == Status::Failed && !result.ignored {
                     seen.rolled_back |= result.result.contains_key("explanation");
-                    seen.locked |=
-                        result.task.name == "Is the lock free?" && result.result.get("rc") == Some(&json!(7));
+                    seen.locked |= result.task.action == "crudctl_lock" && result.result.get("rc") == Some(&json!(7));
                 }
                 if let Some(releases) = result.result.get("releases") {
                     seen.releases.insert(result.host.clone(), releases.clone());

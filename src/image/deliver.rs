@@ -50,6 +50,18 @@ impl Delivery {
     }
 }
 
+/// The engine's id of `image`, where all of `names` mean it.
+pub async fn present(engine: &Docker, image: &Image, names: &[Reference]) -> Result<Option<String>> {
+    let mut id = None;
+    for name in names {
+        match inspect(engine, &name.familiar()).await?.filter(|found| is(found, image)) {
+            Some(found) => id = found.id,
+            None => return Ok(None),
+        }
+    }
+    Ok(id)
+}
+
 /// Makes `names` mean `image` in the engine. An unchanged image costs one request for each name.
 pub async fn deliver(engine: &Docker, image: &Image, names: &[Reference]) -> Result<Delivery> {
     ensure!(!names.is_empty(), "an image needs a name to be delivered under");

@@ -15,7 +15,7 @@ pub mod reference;
 pub mod service;
 pub mod tag;
 
-pub use deliver::{Delivery, deliver};
+pub use deliver::{Delivery, deliver, present};
 pub use digest::Digest;
 pub use layer::{Layer, LayerBuilder};
 pub use oci::{Healthcheck, Image, ImageSpec};

@@ -8,7 +8,7 @@ use indexmap::IndexMap;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::plain::{count, debug_text, details, duration, labelled, word};
-use super::result::{self, host_label};
+use super::result::{self, host_label, warnings};
 use super::screen::Color;
 use super::{Screen, Settings};
 use crate::engine::event::{Counters, Event, Reporter, Status, TaskInfo, TaskResult};
@@ -209,6 +209,14 @@ impl Human {
         self.line(&text);
     }
 
+    /// Tells a warning, once a run.
+    fn warn(&mut self, text: &str) {
+        if self.warnings.insert(text.to_owned()) {
+            let text = self.screen.paint(&labelled("warning", text), Color::Purple);
+            self.error_line(&text);
+        }
+    }
+
     fn item_ended(&mut self, outcome: &TaskResult) {
         let label = result::label(outcome).unwrap_or_default();
         let now = format!("{} [{label}]", outcome.task.name);
@@ -332,19 +340,20 @@ impl Reporter for Human {
                     self.error_line(&format!("  · {host}: {line}"));
                 }
             }
-            Event::ItemEnded(outcome) => self.item_ended(outcome),
-            Event::TaskEnded(outcome) => self.task_ended(outcome),
+            Event::ItemEnded(outcome) => {
+                warnings(outcome).for_each(|text| self.warn(text));
+                self.item_ended(outcome);
+            }
+            Event::TaskEnded(outcome) => {
+                warnings(outcome).for_each(|text| self.warn(text));
+                self.task_ended(outcome);
+            }
             Event::Retry { result: outcome, left } => {
                 let what = format!("{}: tried again, {left} left", outcome.task.name);
                 self.now(&outcome.host, Some(&what));
             }
             Event::Included { .. } | Event::Notified { .. } => {}
-            Event::Warning { text } => {
-                if self.warnings.insert(text.clone()) {
-                    let text = self.screen.paint(&labelled("warning", text), Color::Purple);
-                    self.error_line(&text);
-                }
-            }
+            Event::Warning { text } => self.warn(text),
             Event::Error { text } => {
                 let text = self.screen.paint(&labelled("error", text), Color::Red);
                 self.error_line(&text);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::result::{self, host_label};
+use super::result::{self, host_label, warnings};
 use super::{Screen, Settings, diff};
 use crate::engine::event::{Event, Reporter, Status, TaskResult};
 
@@ -19,6 +19,13 @@ impl Plain {
     pub fn new(settings: Settings, mut screen: Screen) -> Self {
         screen.color = false;
         Self { settings, screen, play: String::new(), warnings: BTreeSet::new() }
+    }
+
+    /// Tells a warning, once a run.
+    fn warn(&mut self, text: &str) {
+        if self.warnings.insert(text.to_owned()) {
+            self.screen.error_line(&labelled("warning", text));
+        }
     }
 
     fn result(&mut self, outcome: &TaskResult) {
@@ -61,7 +68,10 @@ impl Reporter for Plain {
                 self.screen.line(&format!("no hosts    {}: {why}", self.play));
             }
             Event::Progress { host, line, .. } => self.screen.error_line(&format!("progress    {host} | {line}")),
-            Event::ItemEnded(outcome) | Event::TaskEnded(outcome) => self.result(outcome),
+            Event::ItemEnded(outcome) | Event::TaskEnded(outcome) => {
+                warnings(outcome).for_each(|text| self.warn(text));
+                self.result(outcome);
+            }
             Event::Retry { result: outcome, left } => {
                 let line = format!("retry       {} | {}, {left} left", host_label(outcome), outcome.task.name);
                 self.screen.line(&line);
@@ -69,11 +79,7 @@ impl Reporter for Plain {
             Event::Included { file, hosts, .. } => {
                 self.screen.line(&format!("included    {} | {file}", hosts.join(", ")));
             }
-            Event::Warning { text } => {
-                if self.warnings.insert(text.clone()) {
-                    self.screen.error_line(&labelled("warning", text));
-                }
-            }
+            Event::Warning { text } => self.warn(text),
             Event::Error { text } => self.screen.error_line(&labelled("error", text)),
             Event::RunEnded { hosts, seconds, round_trips, interrupted, .. } => {
                 for (host, c) in hosts {

@@ -86,3 +86,9 @@ pub fn reason(result: &TaskResult) -> String {
         _ => message,
     }
 }
+
+/// The warnings that came with a result.
+pub(super) fn warnings(outcome: &TaskResult) -> impl Iterator<Item = &str> {
+    let told = outcome.result.get("warnings").filter(|_| !censored(outcome));
+    told.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
+}

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::process::Command;
 
+pub(crate) use crate::lab::{lab, without_lab};
+
 use crudctl::host::script::Script;
 use crudctl::host::{
     Become, ConnectError, Entry, EntryReply, Lost, Reply, Secret, Session, SshTarget, Target, Transport,
@@ -12,24 +14,6 @@ use crudctl::host::{
 pub(crate) struct Machine {
     pub(crate) name: String,
     pub(crate) target: SshTarget,
-}
-
-/// Runs a command of the lab.
-pub(crate) fn lab(arguments: &[&str]) -> String {
-    let output = Command::new("tests/lab/lab").args(arguments).output().expect("tests/lab/lab");
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    assert!(output.status.success(), "lab {arguments:?}: {}{}", text(&output.stdout), text(&output.stderr));
-    text(&output.stdout)
-}
-
-/// Whether there is no lab; says so.
-pub(crate) fn without_lab(test: &str) -> bool {
-    let skip = std::env::var_os("CRUDCTL_NO_LAB").is_some();
-    if skip {
-        use std::io::Write as _;
-        let _ = writeln!(std::io::stderr(), "SKIPPED {test}: no lab");
-    }
-    skip
 }
 
 impl Machine {

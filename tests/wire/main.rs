@@ -3,6 +3,8 @@
 //! Needs root and `tests/lab/lab`; with `CRUDCTL_NO_LAB` set each test says that it was skipped.
 
 mod faults;
+#[path = "../lab/lab.rs"]
+mod lab;
 mod limits;
 mod login;
 mod machine;

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::engine;
-use crate::image::{Reference, ServiceImage, deliver};
+use crate::image::{BuiltImage, Reference, ServiceImage, deliver, present};
 use crate::modules::contract::{Access, Context, ControllerModule, Outcome, Verdict};
 
 /// Builds the image of a Rust service on this machine and brings it to the host's engine.
@@ -38,7 +38,7 @@ fn port() -> u16 {
 }
 
 impl BundledImage {
-    async fn deliver(&self, cx: &Context, host: &dyn Access) -> anyhow::Result<(Outcome, String)> {
+    async fn build(&self, cx: &Context, host: &dyn Access) -> anyhow::Result<BuiltImage> {
         let package = if self.package.is_absolute() {
             self.package.clone()
         } else {
@@ -46,49 +46,56 @@ impl BundledImage {
         };
         let service = ServiceImage { package, title: self.name.clone(), port: self.port };
         host.progress("building the image");
-        let built = service
-            .build(|line| {
-                if !line.trim().is_empty() {
-                    host.progress(line.trim());
-                }
-            })
-            .await
-            .context("the image could not be built")?;
-        let reference: Reference = format!("{}:{}", self.name, built.tag).parse().context("the image's name")?;
-        let shown = reference.familiar();
-        if cx.check_mode {
-            let outcome = Outcome::ok().with("image", shown.as_str()).with("tag", built.tag);
-            return Ok((outcome, shown));
+        let built = service.build(|line| {
+            if !line.trim().is_empty() {
+                host.progress(line.trim());
+            }
+        });
+        built.await.context("the image could not be built")
+    }
+
+    fn reference(&self, built: &BuiltImage) -> anyhow::Result<Reference> {
+        format!("{}:{}", self.name, built.tag).parse().context("the image's name")
+    }
+}
+
+impl ControllerModule for BundledImage {
+    type Drift = BuiltImage;
+
+    /// Builds, in check mode as well: whether the engine has the image is only known then, and the host does not change by it.
+    async fn check(&self, cx: &Context, host: &dyn Access) -> anyhow::Result<Verdict<BuiltImage>> {
+        let built = self.build(cx, host).await?;
+        let reference = self.reference(&built)?;
+        let outcome = Outcome::ok().with("image", reference.familiar()).with("tag", built.tag.as_str());
+        let asked = engine::with(host, |docker| {
+            let (image, names) = (&built.image, std::slice::from_ref(&reference));
+            async move { present(&docker, image, names).await }
+        });
+        match asked.await {
+            Ok(Some(id)) => Ok(Verdict::Converged(outcome.with("image_id", id))),
+            Ok(None) => Ok(Verdict::Drift { drift: built, outcome }),
+            // A plan may come before there is an engine.
+            Err(error) if cx.check_mode => {
+                Ok(Verdict::Drift { drift: built, outcome: outcome.message(format!("no engine was asked: {error:#}")) })
+            }
+            Err(error) => Err(error),
         }
+    }
+
+    async fn apply(&self, built: BuiltImage, _: &Context, host: &dyn Access) -> anyhow::Result<Outcome> {
+        let reference = self.reference(&built)?;
+        let shown = reference.familiar();
         host.progress("bringing the image to the host");
         let delivery =
             engine::with(host, |docker| async move { deliver(&docker, &built.image, &[reference]).await }).await?;
         let mut outcome = Outcome::ok()
-            .with("image", shown.as_str())
+            .with("image", shown)
             .with("tag", built.tag)
             .with("image_id", delivery.id.as_str())
             .with("bytes", delivery.bytes)
             .with("layers_sent", delivery.sent.len())
             .with("layers_present", delivery.present.len());
         outcome.changed = delivery.changed();
-        Ok((outcome, shown))
-    }
-}
-
-impl ControllerModule for BundledImage {
-    type Drift = ();
-
-    async fn check(&self, cx: &Context, _host: &dyn Access) -> anyhow::Result<Verdict<()>> {
-        if cx.check_mode {
-            // Whether the engine has it is only known once it is built; the build belongs to the apply.
-            let outcome =
-                Outcome::ok().with("image", format!("{}:known after apply", self.name)).message("known after apply");
-            return Ok(Verdict::Drift { drift: (), outcome });
-        }
-        Ok(Verdict::Drift { drift: (), outcome: Outcome::default() })
-    }
-
-    async fn apply(&self, (): (), cx: &Context, host: &dyn Access) -> anyhow::Result<Outcome> {
-        Ok(self.deliver(cx, host).await?.0)
+        Ok(outcome)
     }
 }

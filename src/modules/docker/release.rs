@@ -9,8 +9,8 @@ use bollard::models::{
     ContainerCreateBody, ContainerUpdateBody, HostConfig, PortBinding, RestartPolicy, RestartPolicyNameEnum,
 };
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder, RemoveVolumeOptionsBuilder,
-    StopContainerOptionsBuilder,
+    CreateContainerOptionsBuilder, ListImagesOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder,
+    RemoveImageOptions, RemoveVolumeOptionsBuilder, StopContainerOptionsBuilder,
 };
 use futures_util::StreamExt as _;
 use schemars::JsonSchema;
@@ -23,6 +23,7 @@ use super::probe::{self, Answer};
 use super::releases::{self, Release as Found, label};
 use crate::host::Script;
 use crate::host::script::hex;
+use crate::image::deliver::TITLE;
 use crate::modules::contract::{Access, Context, ControllerModule, Outcome, Verdict};
 
 /// First port of the host's loopback address that releases take.
@@ -332,17 +333,34 @@ impl Release {
     }
 
     /// Releases that `finished` stops, and those that it removes.
-    async fn rest(&self, docker: &Docker) -> anyhow::Result<(Vec<Found>, Vec<Found>)> {
-        let all = releases::list(docker, &self.name).await?;
+    fn rest(&self, all: &[Found]) -> (Vec<Found>, Vec<Found>) {
         let mut running = all.iter().filter(|r| r.runs());
         let keep = self.release.or_else(|| running.next().map(|r| r.release));
         let stop = all.iter().filter(|r| r.runs() && Some(r.release) != keep).cloned().collect();
         let gone = all.iter().filter(|r| Some(r.release) != keep).skip(self.keep.saturating_sub(1)).cloned().collect();
-        Ok((stop, gone))
+        (stop, gone)
+    }
+
+    /// Removes the service's images, those of releases that failed included, but for the ones that `stay` needs.
+    async fn remove_images(&self, docker: &Docker, stay: &[Found]) -> anyhow::Result<()> {
+        let filters =
+            HashMap::from([("label", vec![format!("{TITLE}={}", self.name)]), ("reference", vec![self.name.clone()])]);
+        let options = ListImagesOptionsBuilder::default().filters(&filters).build();
+        for image in docker.list_images(Some(options)).await.context("could not list the images")? {
+            if stay.iter().any(|r| r.image_id == image.id) {
+                continue;
+            }
+            for tag in &image.repo_tags {
+                // One that somebody else's container uses stays.
+                let _ = docker.remove_image(tag, None::<RemoveImageOptions>, None).await;
+            }
+        }
+        Ok(())
     }
 
     async fn finish(&self, docker: &Docker, host: &dyn Access) -> anyhow::Result<Outcome> {
-        let (stop, gone) = self.rest(docker).await?;
+        let all = releases::list(docker, &self.name).await?;
+        let (stop, gone) = self.rest(&all);
         for release in &stop {
             host.progress(&format!("stopping release {}", release.release));
             let options = StopContainerOptionsBuilder::default().t(30).build();
@@ -353,6 +371,10 @@ impl Release {
         }
         for release in &gone {
             self.remove(docker, &release.id).await;
+        }
+        if !gone.is_empty() {
+            let stay: Vec<Found> = all.into_iter().filter(|r| gone.iter().all(|g| g.id != r.id)).collect();
+            self.remove_images(docker, &stay).await?;
         }
         let mut outcome = Outcome::ok()
             .with("stopped", stop.iter().map(|r| r.release).collect::<Vec<_>>())
@@ -408,14 +430,7 @@ impl Release {
             self.remove(docker, &release.id).await;
             removed.push(release.container.clone());
         }
-        let mut images: Vec<&str> = all.iter().map(|r| r.image_id.as_str()).collect();
-        images.sort_unstable();
-        images.dedup();
-        for image in images {
-            // One that others still use stays.
-            let options = None::<bollard::query_parameters::RemoveImageOptions>;
-            let _ = docker.remove_image(image, options, None).await;
-        }
+        self.remove_images(docker, &[]).await?;
         let mut volumes = vec![];
         if self.remove_volumes {
             for volume in self.volumes.iter().filter_map(|v| v.split(':').next()).filter(|v| !v.starts_with('/')) {
@@ -510,7 +525,8 @@ impl ControllerModule for Release {
                     Err(error) => return Err(error),
                 },
                 State::Finished => {
-                    let (stop, gone) = self.rest(&docker).await?;
+                    let all = releases::list(&docker, &self.name).await?;
+                    let (stop, gone) = self.rest(&all);
                     if stop.is_empty() && gone.is_empty() {
                         Verdict::Converged(Outcome::ok())
                     } else {

@@ -4,6 +4,7 @@ use super::Descriptor;
 
 mod authorized_key;
 mod cron;
+mod crudctl_lock;
 mod getent;
 mod group;
 mod hostname;
@@ -24,6 +25,7 @@ mod user_shell;
 
 const BUILTIN: &[&str] = &["ansible.builtin"];
 const POSIX: &[&str] = &["ansible.posix"];
+const OWN: &[&str] = &["crudctl"];
 const GENERAL: &[&str] = &["community.general"];
 
 /// The group's modules.
@@ -35,6 +37,7 @@ pub(super) const TABLE: &[Descriptor] = &[
     Descriptor::host::<user::User>("user", BUILTIN),
     Descriptor::host::<group::Group>("group", BUILTIN),
     Descriptor::host::<authorized_key::AuthorizedKey>("authorized_key", POSIX),
+    Descriptor::host::<crudctl_lock::Lock>("crudctl_lock", OWN),
     Descriptor::host::<hostname::Hostname>("hostname", BUILTIN),
     Descriptor::host::<cron::Cron>("cron", BUILTIN),
     Descriptor::host::<getent::Getent>("getent", BUILTIN),
