@@ -343,14 +343,19 @@ impl Release {
 
     /// Removes the service's images, those of releases that failed included, but for the ones that `stay` needs.
     async fn remove_images(&self, docker: &Docker, stay: &[Found]) -> anyhow::Result<()> {
-        let filters =
-            HashMap::from([("label", vec![format!("{TITLE}={}", self.name)]), ("reference", vec![self.name.clone()])]);
+        let filters = HashMap::from([("label", vec![format!("{TITLE}={}", self.name)])]);
         let options = ListImagesOptionsBuilder::default().filters(&filters).build();
+        let own = format!("{}:", self.name);
         for image in docker.list_images(Some(options)).await.context("could not list the images")? {
             if stay.iter().any(|r| r.image_id == image.id) {
                 continue;
             }
-            for tag in &image.repo_tags {
+            // A tag such as `main-1a2b3c-dirty` moves on to the next image and leaves one without a name.
+            let tags: Vec<&String> = match &image.repo_tags[..] {
+                [] => vec![&image.id],
+                tags => tags.iter().filter(|tag| tag.starts_with(&own)).collect(),
+            };
+            for tag in tags {
                 // One that somebody else's container uses stays.
                 let _ = docker.remove_image(tag, None::<RemoveImageOptions>, None).await;
             }
