@@ -214,6 +214,14 @@ impl Project {
             }
             Err(error) => return Err(Diagnostic::plain(format!("could not read {}: {error}", path.display()))),
         };
+        Self::read(&path, &text)
+    }
+
+    /// Reads the text of a project file.
+    ///
+    /// # Errors
+    /// It is wrong.
+    pub fn read(path: &Path, text: &str) -> Result<Self, Diagnostic> {
         let source = Source::new(path.display().to_string(), text);
         let node = parse(&source)?.first(&source);
         let project: Self = typed(&node)?;

@@ -149,3 +149,40 @@ fn what_is_no_recording_is_refused_by_its_line() {
     error: line 2 is not an event of a run: expected value at line 1 column 1
     ");
 }
+
+/// The generated reference is what the code says: `crudctl doc --markdown docs/modules`, `crudctl schema --project`.
+#[test]
+fn the_reference_is_current() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    let mut stale = vec![];
+    let pages = crudctl::cli::doc::pages();
+    for (name, text) in &pages {
+        if std::fs::read_to_string(root.join("modules").join(name)).ok().as_deref() != Some(text) {
+            stale.push(format!("modules/{name}"));
+        }
+    }
+    let files = std::fs::read_dir(root.join("modules")).expect("docs/modules").count();
+    let schema = crudctl().args(["schema", "--project"]).output().expect("it runs").stdout;
+    if std::fs::read(root.join("crudctl.schema.json")).ok() != Some(schema) {
+        stale.push("crudctl.schema.json".into());
+    }
+    assert!(
+        stale.is_empty() && files == pages.len(),
+        "make docs anew ({files} pages, {} modules): {stale:?}",
+        pages.len()
+    );
+}
+
+#[test]
+fn init_writes_a_file_that_can_be_read_and_overwrites_nothing() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let init =
+        |more: &[&str]| shown(&crudctl().current_dir(dir.path()).arg("init").args(more).output().expect("it runs"));
+    let said = init(&["--name", "Not a name"]);
+    assert!(said.starts_with("exit 5") && said.contains("can't be a service's name"), "{said}");
+    assert!(init(&["--name", "employees"]).starts_with("exit 0"));
+    let project = crudctl::project::Project::load(dir.path()).expect("a project");
+    assert_eq!((project.name.as_str(), project.service.port, project.proxy.port), ("employees", 8080, 80));
+    let said = init(&[]);
+    assert!(said.starts_with("exit 5") && said.contains("is there already"), "{said}");
+}

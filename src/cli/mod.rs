@@ -11,6 +11,7 @@ pub mod down;
 pub mod exit;
 pub mod extra_vars;
 pub mod failure;
+pub mod init;
 pub mod inventory;
 pub mod listing;
 pub mod passwords;
@@ -52,6 +53,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Init(init::Init),
     Up(Box<up::Up>),
     Plan(Box<plan::Plan>),
     Status(Box<status::Status>),
@@ -118,6 +120,7 @@ fn dispatch(given: Vec<OsString>, compatible: bool) -> ExitCode {
         Err(error) => return usage(&error).into(),
     };
     let ended: Result<Exit, Failure> = match cli.verb {
+        Verb::Init(verb) => verb.run(),
         Verb::Up(verb) => verb.run(),
         Verb::Plan(verb) => verb.run(),
         Verb::Status(verb) => verb.run(),
