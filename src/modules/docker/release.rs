@@ -351,10 +351,10 @@ impl Release {
                 continue;
             }
             // A tag such as `main-1a2b3c-dirty` moves on to the next image and leaves one without a name.
-            let tags: Vec<&String> = match &image.repo_tags[..] {
-                [] => vec![&image.id],
-                tags => tags.iter().filter(|tag| tag.starts_with(&own)).collect(),
-            };
+            // Older engines call that `<none>:<none>`.
+            let nameless = image.repo_tags.iter().all(|tag| tag == "<none>:<none>");
+            let own_tags = image.repo_tags.iter().filter(|tag| tag.starts_with(&own));
+            let tags: Vec<&String> = if nameless { vec![&image.id] } else { own_tags.collect() };
             for tag in tags {
                 // One that somebody else's container uses stays.
                 let _ = docker.remove_image(tag, None::<RemoveImageOptions>, None).await;
