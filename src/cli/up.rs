@@ -6,6 +6,7 @@ use super::exit::Exit;
 use super::failure::Failure;
 use super::service::{Service, ServiceArgs, Watch};
 use super::{complain, say};
+use crate::report::Output;
 
 /// Set the service up: on this machine, or over SSH
 ///
@@ -34,7 +35,9 @@ impl Up {
                 for host in hosts {
                     let name = p.host.clone().unwrap_or(host);
                     let port = if p.port == 80 || p.tls.is_some() { String::new() } else { format!(":{}", p.port) };
-                    say(&format!("{scheme}://{name}{port}/"));
+                    let url = format!("{scheme}://{name}{port}/");
+                    // Events are one JSON object a line, and nothing else.
+                    if self.service.output.form() == Output::Json { complain(&url) } else { say(&url) }
                 }
                 complain(
                     "look further: crudctl status · crudctl logs -f · crudctl history · crudctl rollback · crudctl down",

@@ -222,6 +222,14 @@ fn cargo(folder: &Path) -> Command {
     command.current_dir(folder).env("CARGO_TERM_COLOR", "never");
     // Set by `cargo run` for the program it starts: flags meant for that build must not leak into this one.
     command.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS").env_remove("CARGO_BUILD_TARGET");
+    // And what it tells that program about its own package: build scripts that look at it would run anew.
+    for (name, _) in std::env::vars_os() {
+        let own =
+            name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"));
+        if own {
+            command.env_remove(name);
+        }
+    }
     command
 }
 

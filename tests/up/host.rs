@@ -86,6 +86,15 @@ impl Host {
         Said { text, status: output.status.code() }
     }
 
+    /// What stdout says with `--output json`, line by line; a line that is no JSON is null.
+    pub(crate) fn events(&self, arguments: &[&str]) -> Vec<serde_json::Value> {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_crudctl"));
+        let output = command.current_dir(self.folder.path()).args(arguments).args(["--output", "json"]).output();
+        let output = output.expect("crudctl");
+        let text = String::from_utf8_lossy(&output.stdout);
+        text.lines().map(|line| serde_json::from_str(line).unwrap_or_default()).collect()
+    }
+
     pub(crate) fn start(&self, arguments: &[&str]) -> Child {
         self.command(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("crudctl")
     }

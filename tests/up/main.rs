@@ -47,6 +47,8 @@ fn a_service_from_nothing_to_down() {
     said.expect(0, "changed=0");
     let trips = said.round_trips();
     assert!(trips <= 15, "{trips} round trips for nothing to do");
+    let events = host.events(&["up"]);
+    assert!(events.iter().all(serde_json::Value::is_object) && events.len() > 10, "{events:?}");
     let converged = host.picture();
     host.crudctl(&["plan", "--detailed-exitcode"]).expect(0, "no changes are pending");
     assert_eq!(host.picture(), converged, "a plan changed the machine");
