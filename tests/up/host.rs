@@ -135,7 +135,7 @@ impl Host {
     /// Another operator's shell, which holds the lock until this is dropped.
     pub(crate) fn hold_lock(&self) -> Holder<'_> {
         self.ssh(
-            "nohup sh -c 'printf \"%s\\nbob@desk since noon\\n\" $$ >/var/lib/crudctl/lock; sleep 600; :' >/dev/null 2>&1 & \
+            "nohup sh -c 'printf \"%s\\nbob@desk since noon\\n\" \"$$ $(cut -d \\  -f 22 /proc/$$/stat)\" >/var/lib/crudctl/lock; sleep 600; :' >/dev/null 2>&1 & \
              until [ -s /var/lib/crudctl/lock ]; do sleep 0.1; done",
         );
         Holder(self)
@@ -165,7 +165,7 @@ pub(crate) struct Holder<'a>(&'a Host);
 
 impl Drop for Holder<'_> {
     fn drop(&mut self) {
-        self.0.ssh("kill $(sed -n 1p /var/lib/crudctl/lock); rm /var/lib/crudctl/lock");
+        self.0.ssh("kill $(cut -d ' ' -f 1 /var/lib/crudctl/lock | head -n 1); rm /var/lib/crudctl/lock");
     }
 }
 

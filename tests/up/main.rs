@@ -122,7 +122,7 @@ fn locks(host: &Host) {
     host.crudctl(&["up"]).expect(7, "locked by bob@desk");
     drop(other);
     // Another one, whose process was killed: its shell on the host is gone.
-    host.ssh("printf '4194000\\nbob@desk since yesterday\\n' >/var/lib/crudctl/lock");
+    host.ssh("printf '4194000 1\\nbob@desk since yesterday\\n' >/var/lib/crudctl/lock");
     host.crudctl(&["up"]).expect(0, "took over the stale lock of bob@desk since yesterday");
 
     // Killed at several points: the next run converges, and nothing stays here or there.
@@ -142,8 +142,30 @@ fn locks(host: &Host) {
         std::thread::sleep(Duration::from_millis(200));
     }
     let left = host.ssh("ls -A /var/lib/crudctl; find /etc/nginx -name '.*' -type f");
-    assert_eq!(left.trim(), "", "left behind");
+    assert_eq!(left.trim(), "employees", "left behind");
+    an_owed_reload(host);
     assert!(host.http("GET", "/employees/get", "").contains("ann@example.org"));
+}
+
+/// A run that was killed between the proxy's site and its reload: the next one reloads, before the old release is stopped.
+fn an_owed_reload(host: &Host) {
+    host.project(&project(BUNDLED, "service: {env: {N: owed}}\n"));
+    let old = host.ssh("cat /etc/nginx/conf.d/crudctl-employees.conf");
+    let mut child = host.start(&["up"]);
+    let since = Instant::now();
+    // nginx, stopped, takes no reload: the run stands still there, and is killed.
+    host.ssh("mv /usr/sbin/nginx /usr/sbin/nginx.away; printf '#!/bin/sh\\nsleep 600\\n' >/usr/sbin/nginx; chmod +x /usr/sbin/nginx");
+    while host.ssh("pgrep -f '[s]h /usr/sbin/nginx' || true").trim().is_empty() {
+        assert!(since.elapsed() < Duration::from_mins(1), "the run never came to its reload");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    child.kill().expect("killed");
+    child.wait().expect("ended");
+    host.ssh("mv /usr/sbin/nginx.away /usr/sbin/nginx; pkill -f '[s]leep 600' || true");
+    assert_ne!(host.ssh("cat /etc/nginx/conf.d/crudctl-employees.conf"), old, "the site was not there yet");
+    host.crudctl(&["up"]).expect(0, "look further");
+    assert!(host.http("GET", "/employees/get", "").contains("ann@example.org"), "the proxy leads to a stopped release");
+    host.crudctl(&["up"]).expect(0, "changed=0");
 }
 
 /// PostgreSQL on the host, where PID 1 is not systemd: no service manager, and init scripts that a container refuses.
