@@ -50,6 +50,10 @@ pub struct Settings {
     /// PostgreSQL database.
     #[arg(long, env = "DB_NAME", global = true)]
     pub db_name: Option<String>,
+    /// Resources, separated by commas: a path adds a declaration (or a folder of them), a name selects; without names
+    /// all are served.
+    #[arg(long, env = "CRUD_RESOURCES", value_delimiter = ',', global = true)]
+    pub crud_resources: Vec<String>,
     /// Most database connections.
     #[arg(long, env = "DATABASE_POOL", default_value_t = 8, global = true, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub database_pool: u32,

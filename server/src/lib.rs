@@ -1,7 +1,7 @@
 //! The CRUD service that crudctl rolls out.
 //!
 //! ```text
-//! declaration ─► model::Resource ─► store::migrate (tables)        model: what a resource is
+//! resources/*.yml ─► declaration ─► model::Resource ─► store::migrate (tables)
 //! request ─► http::* (a contract) ─► records (the rules) ─► store::Database ─► SQLite | PostgreSQL | MySQL
 //! ```
 //!
@@ -9,6 +9,7 @@
 
 pub mod clock;
 pub mod config;
+pub mod declaration;
 pub mod http;
 pub mod log;
 pub mod model;

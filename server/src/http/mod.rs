@@ -19,7 +19,8 @@ use tower::util::MapRequest;
 pub use layers::Peer;
 
 use crate::config::Settings;
-use crate::model::{Field, Kind, Resource};
+use crate::declaration;
+use crate::model::Resource;
 use crate::problem::Problem;
 use crate::store::{Database, Target};
 
@@ -45,27 +46,20 @@ pub struct App {
 impl App {
     /// From the settings; connects to nothing yet.
     pub fn new(settings: &Settings, target: &Target) -> anyhow::Result<Self> {
-        let text = |name: &str, kind| Field { required: true, ..Field::new(name, kind) };
-        let employees = Resource {
-            name: "employees".into(),
-            table: "employees".into(),
-            description: None,
-            fields: vec![
-                text("name", Kind::String),
-                Field { min: Some(0.0), max: Some(200.0), ..text("age", Kind::Integer) },
-                Field { unique: true, ..text("email", Kind::Email) },
-            ],
-            indexes: Vec::new(),
-        };
         Ok(Self {
             database: Database::new(target, settings.database_pool, settings.wait()),
-            resources: vec![employees],
+            resources: declaration::load(&settings.crud_resources)?,
             ready: AtomicBool::new(false),
             started: Instant::now(),
             version: settings.crud_version.clone(),
             max_body: settings.max_body_bytes,
             timeout: std::time::Duration::from_secs(settings.request_timeout),
         })
+    }
+
+    /// Whether there is a resource with these fields: a contract of a seed needs its own.
+    fn has(&self, name: &str, fields: &[&str]) -> bool {
+        self.resource(name).is_some_and(|resource| fields.iter().all(|field| resource.field(field).is_some()))
     }
 
     /// The resource of this name.
@@ -76,9 +70,11 @@ impl App {
 
 /// All routes.
 pub fn router(app: &Arc<App>) -> Router {
-    Router::new()
-        .merge(health::routes())
-        .merge(employees::routes())
+    let mut router = Router::new().merge(health::routes());
+    if app.has("employees", &["name", "age", "email"]) {
+        router = router.merge(employees::routes());
+    }
+    router
         .fallback(|| async { json_problem(&Problem::not_found("path")) })
         .method_not_allowed_fallback(|| async {
             json_problem(&Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this path does not take this method"))

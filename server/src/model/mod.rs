@@ -4,6 +4,6 @@ pub mod field;
 pub mod resource;
 pub mod value;
 
-pub use field::{Field, Kind};
+pub use field::{Field, Kind, STRING_LENGTH, TEXT_LENGTH};
 pub use resource::{Column, Resource};
 pub use value::{Store, Value};
