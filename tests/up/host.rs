@@ -56,6 +56,18 @@ impl Host {
         Self { name: name.to_owned(), line, folder }
     }
 
+    /// Leads the host to the lab's download.docker.com.
+    pub(crate) fn trust_docker_com(&self) {
+        lab(&["docker-com", "up"]);
+        lab(&["docker-com", "trust", &self.name]);
+    }
+
+    /// Calls the host by another name in the inventory.
+    pub(crate) fn inventory_name(&self, name: &str) {
+        let rest = self.line.split_once(' ').expect("a name and variables").1;
+        std::fs::write(self.folder.path().join("hosts.ini"), format!("{name} {rest}")).expect("written");
+    }
+
     /// Writes the project file.
     pub(crate) fn project(&self, text: &str) {
         std::fs::write(self.folder.path().join("crudctl.yaml"), format!("inventory: hosts.ini\n{text}"))

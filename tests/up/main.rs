@@ -5,6 +5,7 @@
 mod host;
 #[path = "../lab/lab.rs"]
 mod lab;
+mod seeds;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -168,16 +169,22 @@ fn an_owed_reload(host: &Host) {
     host.crudctl(&["up"]).expect(0, "changed=0");
 }
 
-/// PostgreSQL on the host, where PID 1 is not systemd: no service manager, and init scripts that a container refuses.
+/// PostgreSQL on the host and Docker from its makers, where PID 1 is not systemd: no service manager, and init scripts that a
+/// container refuses.
 #[test]
-fn with_postgres_and_without_systemd() {
-    if without_lab("with_postgres_and_without_systemd") {
+fn with_postgres_and_docker_ce_and_without_systemd() {
+    if without_lab("with_postgres_and_docker_ce_and_without_systemd") {
         return;
     }
     let host = Host::up("up2", &["--no-systemd"]);
-    host.project(&project(BUNDLED, "database: postgres\nproxy: {tls: {cert: cert.pem, key: key.pem}}\n"));
+    host.trust_docker_com();
+    let more = "database: postgres\nproxy: {tls: {cert: cert.pem, key: key.pem}}\ndocker: {source: docker-ce}\n";
+    host.project(&project(BUNDLED, more));
     host.certificate();
+    host.crudctl(&["plan", "--detailed-exitcode"]).expect(6, "changes are pending");
     host.crudctl(&["up"]).expect(0, "look further");
+    let engine = host.ssh("dpkg-query -W -f '${Package} ${db:Status-Status}\\n' 'docker*' containerd.io");
+    assert!(engine.contains("docker-ce installed") && !engine.contains("docker.io installed"), "{engine}");
     let password = host.ssh("cat /var/lib/crudctl/employees/db-password");
     assert!(password.trim().len() >= 16, "a short password");
     let first = host.https("POST", "/employees/add", r#"{"name":"Ann","age":40,"email":"ann@example.org"}"#);
@@ -186,6 +193,7 @@ fn with_postgres_and_without_systemd() {
     said.expect(0, "changed=0");
     let trips = said.round_trips();
     assert!(trips <= 20, "{trips} round trips for nothing to do");
+    host.crudctl(&["plan", "--detailed-exitcode"]).expect(0, "no changes are pending");
     assert_eq!(host.ssh("cat /var/lib/crudctl/employees/db-password"), password);
     assert!(host.https("GET", "/employees/get", "").contains("ann@example.org"));
 }

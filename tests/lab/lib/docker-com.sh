@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Docker's apt repository and Docker Hub, as far as the playbook of tests/fixtures/seed000 asks them: one HTTPS server
+# Docker's apt repositories and Docker Hub, as far as tests/fixtures/seed000 and `crudctl up` ask them: one HTTPS server
 # (docker-com.py) at this machine's address on the bridge, its key, certificate, repository and image made here.
 
 DOCKER_COM=$LAB_DIR/docker-com
@@ -37,7 +37,9 @@ host_run() { ssh -F "$SSH_CONFIG" "$@"; }
 
 docker-com_make() { # docker-com_make WWW
   docker-com_certificate "$DOCKER_COM"
-  docker-com_repository "$1/linux/ubuntu"
+  docker-com_packages "$1/pool"
+  docker-com_repository "$1" ubuntu jammy
+  docker-com_repository "$1" debian "$(. /etc/os-release && echo "$VERSION_CODENAME")"
   docker-com_image "$1/v2/appan/flask-app-2"
 }
 
@@ -51,37 +53,54 @@ docker-com_certificate() {
   chmod 600 "$1/server.pem"
 }
 
-# `jammy stable` with one package, docker-ce: the distribution's engine under that name (docker.io itself conflicts with it).
-docker-com_repository() {
-  local root=$1 deb=pool/docker-ce_27.5.1-1~ubuntu.22.04~jammy.deb build=$DOCKER_COM/build home=$DOCKER_COM/gnupg
-  mkdir -p "$root/pool" "$root/dists/jammy/stable/binary-amd64" "$root/dists/jammy/stable/binary-arm64"
+# The distribution's engine under the names of Docker's packages, which take the places of the distribution's.
+docker-com_packages() { # docker-com_packages POOL
+  local version=27.5.1-1 empty=$DOCKER_COM/docker-ce-cli
+  mkdir -p "$1" "$empty/DEBIAN"
   cd "$DOCKER_COM" || return
-  apt-get download docker.io || { apt-get update && apt-get download docker.io; }
-  dpkg-deb --raw-extract docker.io_*.deb "$build"
-  rm docker.io_*.deb
-  sed -i -E -e 's/^Package: .*/Package: docker-ce/' -e 's/^Version: .*/Version: 5:27.5.1-1~ubuntu.22.04~jammy/' \
-    -e '/^(Source|Built-Using|Static-Built-Using|Conflicts|Breaks|Replaces|Recommends|Suggests):/d' "$build/DEBIAN/control"
-  dpkg-deb --build --root-owner-group -Zgzip -z1 "$build" "$root/$deb"
-  {
-    cat "$build/DEBIAN/control"
-    printf 'Filename: %s\nSize: %s\nSHA256: %s\n\n' "$deb" "$(stat -c %s "$root/$deb")" "$(sha256sum <"$root/$deb" | cut -d ' ' -f 1)"
-  } | tee "$root/dists/jammy/stable/binary-amd64/Packages" >"$root/dists/jammy/stable/binary-arm64/Packages"
+  apt-get download docker.io containerd || { apt-get update && apt-get download docker.io containerd; }
+  docker-com_package docker.io docker-ce "5:$version" "$1" -e 's/^(Depends: .*)/\1, docker-ce-cli, containerd.io/'
+  docker-com_package containerd containerd.io 1.7.25-1 "$1" -e 's/^(Depends: .*)/\1\nProvides: containerd (= 1.7.25)\nConflicts: containerd/'
+  # The distribution's docker.io brings the client along.
+  printf 'Package: docker-ce-cli\nVersion: 5:%s\nArchitecture: %s\nMaintainer: Lab <lab@example.org>\nDescription: nothing\n' \
+    "$version" "$(dpkg --print-architecture)" >"$empty/DEBIAN/control"
+  dpkg-deb --build --root-owner-group -Zgzip -z1 "$empty" "$1/docker-ce-cli.deb"
+}
+
+docker-com_package() { # docker-com_package FROM NAME VERSION POOL SED...
+  local from=$1 name=$2 version=$3 pool=$4 build=$DOCKER_COM/$2
+  shift 4
+  dpkg-deb --raw-extract "$from"_*.deb "$build"
+  rm "$from"_*.deb
+  sed -i -E -e "s/^Package: .*/Package: $name/" -e "s/^Version: .*/Version: $version/" \
+    -e '/^(Source|Built-Using|Static-Built-Using|Conflicts|Breaks|Replaces|Recommends|Suggests|Provides):/d' "$@" "$build/DEBIAN/control"
+  dpkg-deb --build --root-owner-group -Zgzip -z1 "$build" "$pool/$name.deb"
+}
+
+docker-com_repository() { # docker-com_repository WWW DISTRIBUTION SUITE: with the packages of WWW/pool
+  local root=$1/linux/$2 suite=$3 home=$DOCKER_COM/gnupg deb dists
+  dists=$root/dists/$suite
+  mkdir -p "$dists/stable/binary-amd64" "$dists/stable/binary-arm64"
+  cp -rl "$1/pool" "$root/pool"
+  for deb in "$root"/pool/*.deb; do
+    dpkg-deb --field "$deb"
+    printf 'Filename: pool/%s\nSize: %s\nSHA256: %s\n\n' "${deb##*/}" "$(stat -c %s "$deb")" "$(sha256sum <"$deb" | cut -d ' ' -f 1)"
+  done | tee "$dists/stable/binary-amd64/Packages" >"$dists/stable/binary-arm64/Packages"
   (
-    cd "$root/dists/jammy" || exit
-    printf 'Origin: Docker\nLabel: Docker CE\nSuite: jammy\nCodename: jammy\nArchitectures: amd64 arm64\nComponents: stable\n'
+    cd "$dists" || exit
+    printf 'Origin: Docker\nLabel: Docker CE\nSuite: %s\nCodename: %s\nArchitectures: amd64 arm64\nComponents: stable\n' "$suite" "$suite"
     printf 'Date: %s\nSHA256:\n' "$(LC_ALL=C date -u -R)"
     local file
     for file in stable/binary-*/Packages; do
       printf ' %s %s %s\n' "$(sha256sum <"$file" | cut -d ' ' -f 1)" "$(stat -c %s "$file")" "$file"
     done
-  ) >"$build/Release"
-  mv "$build/Release" "$root/dists/jammy/Release"
-  install -d -m 700 "$home"
+  ) >"$DOCKER_COM/Release"
+  mv "$DOCKER_COM/Release" "$dists/Release"
   local gpg=(gpg --homedir "$home" --batch --yes --pinentry-mode loopback --passphrase '')
-  "${gpg[@]}" --quick-gen-key 'Lab Docker Release <lab@example.org>' rsa2048 sign never
+  [ -d "$home" ] || { install -d -m 700 "$home" && "${gpg[@]}" --quick-gen-key 'Lab Docker Release <lab@example.org>' rsa2048 sign never; }
   "${gpg[@]}" --armor --export >"$root/gpg"
-  "${gpg[@]}" --clearsign --output "$root/dists/jammy/InRelease" "$root/dists/jammy/Release"
-  "${gpg[@]}" --armor --detach-sign --output "$root/dists/jammy/Release.gpg" "$root/dists/jammy/Release"
+  "${gpg[@]}" --clearsign --output "$dists/InRelease" "$dists/Release"
+  "${gpg[@]}" --armor --detach-sign --output "$dists/Release.gpg" "$dists/Release"
   gpgconf --homedir "$home" --kill gpg-agent
 }
 
