@@ -21,6 +21,8 @@ pub(super) struct Work {
     pub timeout: Option<Duration>,
     /// Whether the host goes on by itself behind a failure.
     pub passes_failure: bool,
+    /// Lines for the host's journal of owed handlers, should it change something.
+    pub owes: Vec<String>,
     /// Steps of the same group (a loop's items) go on behind a failure of one; what follows the group then does not.
     pub group: usize,
 }
@@ -97,22 +99,28 @@ pub(super) async fn run(
                     ended(index, End::Lost(lost));
                     return;
                 }
-                Ok(reply) => match settle(step, reply.check, reply.apply) {
-                    Settled::Ended(outcome) => {
-                        if outcome.failed.is_some() && !passes {
-                            spoiled = Some(group);
+                Ok(reply) => {
+                    let owes = if reply.apply.is_some() { step.work.owes.clone() } else { vec![] };
+                    match settle(step, reply.check, reply.apply) {
+                        Settled::Ended(outcome) => {
+                            if outcome.changed || outcome.failed.is_some() {
+                                session.owing(who, &owes);
+                            }
+                            if outcome.failed.is_some() && !passes {
+                                spoiled = Some(group);
+                            }
+                            if !ended(index, End::Outcome(outcome)) {
+                                return;
+                            }
                         }
-                        if !ended(index, End::Outcome(outcome)) {
-                            return;
+                        Settled::Again(step) => {
+                            queue.push_front(*step);
+                            // The host stopped here; what it may still say belongs to nothing.
+                            while replies.recv().await.is_some() {}
+                            break;
                         }
                     }
-                    Settled::Again(step) => {
-                        queue.push_front(*step);
-                        // The host stopped here; what it may still say belongs to nothing.
-                        while replies.recv().await.is_some() {}
-                        break;
-                    }
-                },
+                }
             }
         }
         if !progress {
@@ -185,6 +193,7 @@ fn entries(queue: &std::collections::VecDeque<Pending>, spoiled: Option<usize>) 
             environment: step.work.environment.clone(),
             timeout: step.work.timeout,
             go_on: GoOn { drift: dry, ask: dry, failed: step.work.passes_failure },
+            owes: step.work.owes.clone(),
         });
     }
     entries

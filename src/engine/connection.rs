@@ -14,7 +14,7 @@ use super::options::Options;
 use super::settings::Settings;
 use super::vars::TaskScope;
 use crate::host::script::Script;
-use crate::host::{Become, ConnectError, Entry, GoOn, Reply, Secret, Session, SshTarget, Target, Transport};
+use crate::host::{Become, ConnectError, Entry, Reply, Secret, Session, SshTarget, Target, Transport};
 use crate::language::Config;
 use crate::language::template::{Templar, Variable};
 use crate::modules::contract::{Access, ByteStream};
@@ -229,6 +229,12 @@ impl Sessions {
         Ok(session.clone())
     }
 
+    /// The sessions with a host that are open.
+    pub(super) async fn of(&self, host: &str) -> Vec<Session> {
+        let open = self.open.lock().await;
+        open.values().filter_map(|slot| slot.get()).filter(|session| session.name() == host).cloned().collect()
+    }
+
     /// Closes the session of this route: the next use opens another.
     pub(super) async fn drop_route(&self, route: &Route) {
         let slot = self.open.lock().await.remove(&route.key());
@@ -267,13 +273,7 @@ pub(super) struct HostAccess {
 impl Access for HostAccess {
     fn run(&self, script: Script) -> BoxFuture<'_, anyhow::Result<Reply>> {
         Box::pin(async move {
-            let entry = Entry {
-                check: None,
-                apply: Some(script),
-                environment: self.environment.clone(),
-                timeout: None,
-                go_on: GoOn::default(),
-            };
+            let entry = Entry { apply: Some(script), environment: self.environment.clone(), ..Entry::default() };
             let mut replies = self.session.run(self.who.clone(), vec![entry]);
             let reply = replies.recv().await.ok_or_else(|| anyhow::anyhow!("the host gave no reply"))??;
             reply.apply.ok_or_else(|| anyhow::anyhow!("the host gave no reply"))

@@ -33,12 +33,11 @@ impl Handler {
 }
 
 impl PlayRun {
-    /// Notes that a name was notified on a host.
-    pub(super) fn notify_name(&self, name: &str, host: &Arc<Host>, node: &Node, task: &Task) {
+    /// Handlers that a name means, for a task of this role.
+    pub(super) fn called(&self, name: &str, host: &Arc<Host>, role: Option<&str>) -> Vec<usize> {
         let handlers = self.handlers.lock().unwrap_or_else(PoisonError::into_inner);
         let mut hits: Vec<usize> = vec![];
         // Of several with the same name the last counts; a handler of the task's own role before others.
-        let role = task.frame.role.as_ref().map(|r| r.name.as_str());
         let named: Vec<usize> =
             (0..handlers.len()).filter(|i| self.is_called(&handlers[*i].task, name, host)).collect();
         let own = named
@@ -48,13 +47,13 @@ impl PlayRun {
         if let Some(index) = own.or(named.last()) {
             hits.push(*index);
         }
-        for (index, handler) in handlers.iter().enumerate() {
-            if handler.task.listen.iter().any(|topic| self.topic(topic, &handler.task, host).iter().any(|t| t == name))
-            {
-                hits.push(index);
-            }
-        }
-        drop(handlers);
+        hits.extend((0..handlers.len()).filter(|i| self.listens(&handlers[*i].task, name, host)));
+        hits
+    }
+
+    /// Notes that a name was notified on a host.
+    pub(super) fn notify_name(&self, name: &str, host: &Arc<Host>, node: &Node, task: &Task) {
+        let hits = self.called(name, host, task.frame.role.as_ref().map(|r| r.name.as_str()));
         if hits.is_empty() {
             let error = Diagnostic::error(
                 format!(
@@ -77,6 +76,16 @@ impl PlayRun {
                     .emit(super::event::Event::Notified { host: host.name.to_string(), handler: name.to_owned() });
             }
         }
+    }
+
+    /// Whether a handler of this play answers to a name.
+    pub(super) fn answers(&self, index: usize, name: &str, host: &Arc<Host>) -> bool {
+        let handlers = self.handlers.lock().unwrap_or_else(PoisonError::into_inner);
+        handlers.get(index).is_some_and(|h| self.is_called(&h.task, name, host) || self.listens(&h.task, name, host))
+    }
+
+    fn listens(&self, task: &Task, name: &str, host: &Arc<Host>) -> bool {
+        task.listen.iter().any(|topic| self.topic(topic, task, host).iter().any(|t| t == name))
     }
 
     fn is_called(&self, task: &Task, name: &str, host: &Arc<Host>) -> bool {
@@ -115,6 +124,9 @@ impl PlayRun {
         for host in &forced {
             host.state().standing = Standing::Active;
         }
+        for host in hosts.iter().filter(|host| host.is_active()) {
+            self.take_owed(host).await;
+        }
         let section = Section { rescued: false, handler: true };
         loop {
             let mut ran = false;
@@ -136,6 +148,9 @@ impl PlayRun {
             if !ran {
                 break;
             }
+        }
+        for host in hosts.iter().filter(|host| host.is_active()) {
+            self.strike_owed(host).await;
         }
         for host in forced {
             let mut state = host.state();

@@ -9,6 +9,7 @@ mod host;
 mod interrupt;
 mod jobs;
 mod options;
+mod owed;
 mod play;
 mod prepare;
 mod result;

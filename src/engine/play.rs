@@ -46,6 +46,8 @@ pub(super) struct PlayRun {
     pub play: Arc<Play>,
     pub vars: Arc<PlayVars>,
     pub handlers: Mutex<Vec<Handler>>,
+    /// What its lines in the hosts' journals of owed handlers begin with.
+    pub mark: String,
     pub check_mode: bool,
     pub diff: bool,
     pub strategy: Strategy,
@@ -81,6 +83,9 @@ pub(super) async fn run(run: &Arc<Run>, play: Arc<Play>, dir: &Path) -> bool {
         }
         prepared.play.vars.batch.write().unwrap_or_else(PoisonError::into_inner).clone_from(&active);
         prepared.play.batch(&active).await;
+        for host in &active {
+            prepared.play.strike_owed(host).await;
+        }
         if run.is_over() {
             return true;
         }

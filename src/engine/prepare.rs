@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::event::Event;
 use super::handlers::Handler;
 use super::host::{Host, Standing};
+use super::owed;
 use super::play::{PlayRun, Strategy};
 use super::run::Run;
 use super::settings::boolean;
@@ -94,6 +95,7 @@ pub(super) async fn prepare(run: &Arc<Run>, play: &Arc<Play>, dir: &Path) -> Res
     let play = Arc::new(PlayRun {
         run: Arc::clone(run),
         play: Arc::clone(play),
+        mark: owed::mark(&play.place.source.name, &vars.name),
         vars,
         handlers: Mutex::new(handlers),
         check_mode,

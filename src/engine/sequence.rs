@@ -223,6 +223,7 @@ impl Planner<'_> {
             environment: settings.environment.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
             timeout: settings.timeout,
             passes_failure: never_fails,
+            owes: play.owes(task, &scope, &settings),
             group: self.planned.len(),
         };
         Some((settings, work, route))
@@ -230,7 +231,7 @@ impl Planner<'_> {
 }
 
 /// `failed_when: false`.
-fn is_never(conditions: &[Node]) -> bool {
+pub(super) fn is_never(conditions: &[Node]) -> bool {
     matches!(conditions, [one] if one.as_bool() == Some(false) || one.as_str() == Some("false"))
 }
 

@@ -394,22 +394,35 @@ impl PlayRun {
             Ok(session) => session,
             Err(error) => return (TaskEnd::unreachable(&error.to_string()), worker),
         };
+        let owes = self.owes(task, scope, settings);
+        // Whether the script itself writes down what it owes, before it changes something.
+        let mut noted = false;
         let end = match prepared {
             Prepared::Host(module) => {
                 let seconds = self.seconds(task.r#async.as_ref(), scope);
-                let work =
-                    Work { module, context, environment, timeout: settings.timeout, passes_failure: false, group: 0 };
+                let work = Work {
+                    module,
+                    context,
+                    environment,
+                    timeout: settings.timeout,
+                    passes_failure: false,
+                    owes: owes.clone(),
+                    group: 0,
+                };
                 match seconds {
                     Ok(Some(limit)) if limit > 0 && !settings.check_mode => {
                         self.run_async(task, info, scope, &session, &route, work, limit).await
                     }
-                    Ok(_) => self.run_host(&session, &route, work).await,
+                    Ok(_) => {
+                        noted = true;
+                        self.run_host(&session, &route, work).await
+                    }
                     Err(error) => TaskEnd::error(error),
                 }
             }
             Prepared::Controller(module) => {
                 let access = HostAccess {
-                    session,
+                    session: session.clone(),
                     who: route.who.clone(),
                     environment,
                     events: self.run.events.clone(),
@@ -426,6 +439,13 @@ impl PlayRun {
                 }
             }
         };
+        if !noted
+            && !owes.is_empty()
+            && end.changed()
+            && let Err(lost) = session.owe(route.who.as_ref(), &owes).await
+        {
+            self.run.events.warning(format!("{}: what the task owes could not be written down: {lost}", worker.name));
+        }
         (end, worker)
     }
 

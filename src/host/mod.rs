@@ -3,6 +3,7 @@
 pub mod facts;
 mod forward;
 mod frame;
+mod journal;
 mod link;
 mod privilege;
 mod process;

@@ -1,6 +1,6 @@
 //! A session: one login, and a persistent shell for each user that scripts run as.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,11 +11,11 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::link::Link;
 use super::process::{Duplex, Process};
-use super::script::{Reply, Upload, quote_all};
+use super::script::{Reply, Script, Upload, quote_all};
 use super::shell::{self, Entry, EntryReply, GoOn, Shell};
 use super::target::{Become, ConnectError, Lost, Target, Transport};
 use super::upload::{self, Unstored};
-use super::{nonce, privilege};
+use super::{journal, nonce, privilege};
 use crate::modules::contract::{ASK, ByteStream, CONVERGED, DRIFT};
 
 /// A connection to a host; clones share it.
@@ -36,7 +36,12 @@ struct Inner {
     shells: Mutex<HashMap<Option<Become>, Arc<Slot>>>,
     round_trips: AtomicU64,
     bytes_up: AtomicU64,
+    /// Lines that the users' journals of owed handlers hold.
+    owed: Mutex<Journals>,
 }
+
+/// Lines by user; whether an earlier run wrote them.
+type Journals = HashMap<Option<Become>, BTreeMap<String, bool>>;
 
 impl Session {
     /// Logs in.
@@ -51,6 +56,7 @@ impl Session {
             shells: Mutex::default(),
             round_trips: AtomicU64::new(0),
             bytes_up: AtomicU64::new(0),
+            owed: Mutex::default(),
         })))
     }
 
@@ -65,6 +71,55 @@ impl Session {
             }
         });
         receive
+    }
+
+    /// The host's name.
+    pub fn name(&self) -> &str {
+        &self.0.target.name
+    }
+
+    /// Lines of the journals of owed handlers, and whether an earlier run wrote them; of users whose shells were started.
+    pub fn owed(&self) -> Vec<(String, bool)> {
+        self.0.owed().values().flatten().map(|(line, earlier)| (line.clone(), *earlier)).collect()
+    }
+
+    /// Writes lines to a user's journal.
+    ///
+    /// # Errors
+    /// The connection was lost.
+    pub async fn owe(&self, who: Option<&Become>, lines: &[String]) -> Result<(), Lost> {
+        self.journal(who, journal::write(lines)).await?;
+        self.0.owing(who, lines, false);
+        Ok(())
+    }
+
+    /// Takes note of lines that a guarded script wrote, since it changed something.
+    pub fn owing(&self, who: Option<&Become>, lines: &[String]) {
+        self.0.owing(who, lines, false);
+    }
+
+    /// Strikes lines out of the journals that hold them.
+    ///
+    /// # Errors
+    /// The connection was lost.
+    pub async fn strike(&self, lines: &BTreeSet<String>) -> Result<(), Lost> {
+        let users: Vec<(Option<Become>, Vec<String>)> = self
+            .0
+            .owed()
+            .iter()
+            .map(|(who, owed)| (who.clone(), owed.keys().filter(|line| lines.contains(*line)).cloned().collect()))
+            .filter(|(_, found): &(_, Vec<String>)| !found.is_empty())
+            .collect();
+        for (who, found) in users {
+            self.journal(who.as_ref(), journal::strike(&found)).await?;
+            self.0.owed().entry(who).or_default().retain(|line, _| !lines.contains(line));
+        }
+        Ok(())
+    }
+
+    async fn journal(&self, who: Option<&Become>, script: Script) -> Result<(), Lost> {
+        let mut replies = self.run(who.cloned(), vec![Entry { apply: Some(script), ..Entry::default() }]);
+        replies.recv().await.unwrap_or_else(|| Err(Lost::Disconnected("the host gave no reply".into()))).map(drop)
     }
 
     /// Starts a program on a channel of its own; the stream is its stdin and stdout.
@@ -155,6 +210,16 @@ impl Slot {
 }
 
 impl Inner {
+    fn owed(&self) -> std::sync::MutexGuard<'_, Journals> {
+        self.owed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn owing(&self, who: Option<&Become>, lines: &[String], earlier: bool) {
+        for line in lines {
+            self.owed().entry(who.cloned()).or_default().entry(line.clone()).or_insert(earlier);
+        }
+    }
+
     /// Starts a program as `who`. A password is written only once it is asked for.
     async fn start(&self, who: Option<&Become>, argv: &[String], persistent: bool) -> anyhow::Result<Process> {
         let link = self.link.read().await.clone();
@@ -320,6 +385,9 @@ impl Inner {
             return Ok(Ran::Stopped(reply));
         }
         let stops = reply.status == ASK || (reply.status != 0 && !failed);
+        if entry.apply.as_ref().is_some_and(|script| !journal::notes_itself(script)) {
+            self.owing(who, &entry.owes, false);
+        }
         out.apply = Some(reply);
         Ok(Ran::Ended { stops })
     }
@@ -330,8 +398,13 @@ impl Inner {
         shell: &mut Shell,
         limit: Option<Duration>,
     ) -> Result<(u8, Reply), Lost> {
-        let Some(limit) = limit else { return shell.next().await };
-        if let Ok(reply) = tokio::time::timeout(limit, shell.next()).await {
+        let next = async {
+            let reply = shell.next().await;
+            self.owing(who, &std::mem::take(&mut shell.owed), true);
+            reply
+        };
+        let Some(limit) = limit else { return next.await };
+        if let Ok(reply) = tokio::time::timeout(limit, next).await {
             return reply;
         }
         if let Some(pid) = shell.pid {

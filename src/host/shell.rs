@@ -10,7 +10,7 @@ use super::frame::{self, Frame, Piece};
 use super::process::{Child, Input, Process};
 use super::script::{Reply, Script, ShellFunction, quote};
 use super::target::Lost;
-use super::upload;
+use super::{journal, upload};
 
 /// What a batch's entry is passed over by itself, on the host.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -36,6 +36,8 @@ pub struct Entry {
     pub timeout: Option<Duration>,
     /// What the host passes over by itself.
     pub go_on: GoOn,
+    /// Lines for the journal of owed handlers, written before the apply changes something.
+    pub owes: Vec<String>,
 }
 
 /// What an entry gave.
@@ -63,6 +65,8 @@ pub(super) struct Shell {
     pub pid: Option<i32>,
     /// Whether it gave a reply yet.
     pub spoke: bool,
+    /// What the journal of owed handlers held when it started.
+    pub owed: Vec<String>,
 }
 
 /// The shell's own functions. `crud_e FLAGS CHECK APPLY` runs an entry; `crud_m` marks an end in both streams.
@@ -98,14 +102,14 @@ esac
 /// the request to start the shell, which saves a round trip (a server gives a new channel no window before that). Its nonce is for
 /// it alone, since argument lists can be read by others.
 pub(super) fn opening(batch: &[Entry], nonce: &str) -> Option<[String; 4]> {
-    let [Entry { check, apply, environment, .. }] = batch else { return None };
+    let [Entry { check, apply, environment, owes, .. }] = batch else { return None };
     let (kind, script) = match (check, apply) {
         (Some(script), None) => ('c', script),
         (None, Some(script)) => ('a', script),
         _ => return None,
     };
     let constant = script.constant && script.uploads.is_empty() && script.secrets.is_empty();
-    if !constant || !script.functions.is_empty() || !environment.is_empty() {
+    if !constant || !script.functions.is_empty() || !environment.is_empty() || !owes.is_empty() {
         return None;
     }
     let marks = format!(
@@ -121,7 +125,8 @@ impl Shell {
         let directory = format!("/tmp/crudctl-{nonce}");
         let greeting = format!(
             "crud_n={nonce}; crud_dir={directory}; trap '[ ! -d \"$crud_dir\" ] || rm -rf \"$crud_dir\"' EXIT; \
-             trap 'exit 129' HUP TERM PIPE\n{PRELUDE}crud_m \"p$$\"\n"
+             trap 'exit 129' HUP TERM PIPE\n{PRELUDE}{}crud_m \"p$$\"\n",
+            journal::PRELUDE
         );
         Ok(Self {
             stdin: writer(input),
@@ -134,6 +139,7 @@ impl Shell {
             greeting: Some(greeting),
             pid: None,
             spoke: false,
+            owed: vec![],
         })
     }
 
@@ -156,12 +162,12 @@ impl Shell {
             text.push_str(&flags(entry.go_on));
             text.push(' ');
             match &entry.check {
-                Some(check) => text.push_str(&quote(&body(check, &entry.environment))),
+                Some(check) => text.push_str(&quote(&body(check, &entry.environment, &[]))),
                 None => text.push_str("''"),
             }
             if let Some(apply) = &entry.apply {
                 text.push(' ');
-                text.push_str(&quote(&body(apply, &entry.environment)));
+                text.push_str(&quote(&body(apply, &entry.environment, &entry.owes)));
             }
             text.push('\n');
         }
@@ -224,6 +230,7 @@ impl Shell {
             return Ok((kind, reply));
         }
         self.pid = Some(reply.status);
+        self.owed.extend(reply.out().lines().map(str::to_owned));
         self.frame().await
     }
 
@@ -291,9 +298,10 @@ fn flags(go_on: GoOn) -> String {
     flags
 }
 
-/// A script's text behind its environment and secrets.
-fn body(script: &Script, environment: &[(String, String)]) -> String {
+/// A script's text behind what it owes, its environment and secrets.
+fn body(script: &Script, environment: &[(String, String)], owes: &[String]) -> String {
     let mut text = upload::guard(script);
+    text.push_str(&journal::note(script, owes));
     for (name, value) in environment {
         if !is_name(name) {
             let reason = format!(

@@ -20,10 +20,10 @@ use crate::host::{Reply, Script, ShellFunction};
 /// `crud_say`, `crud_num`, `crud_flag` return a value; `crud_end` is the verdict.
 pub(super) static GUARD: ShellFunction = ShellFunction {
     name: "crud_do",
-    text: r#"crud_do() { crud_ch=1; [ "$do" = 1 ] || return 0; "$@" </dev/null || crud_bad $? "$@"; }
+    text: r#"crud_do() { crud_note || return 0; "$@" </dev/null || crud_bad $? "$@"; }
 crud_bad() { case $2 in crud_*) exit 1;; esac; crud_fail "\`$2\` failed with status $1"; }
 crud_act() { crud_dr=1; [ "$do" = 1 ] || return 0; "$@" </dev/null || crud_bad $? "$@"; }
-crud_note() { crud_ch=1; [ "$do" = 1 ]; }
+crud_note() { crud_ch=1; [ "$do" = 1 ] || return 1; [ -z "$crud_o" ] || crud_owes; }
 crud_fail() { printf '%s\n' "$*" >&2; exit 1; }
 crud_say() { printf '@@s %s %s\n' "$1" "$2"; }
 crud_num() { printf '@@i %s %s\n' "$1" "$2"; }

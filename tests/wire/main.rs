@@ -8,6 +8,7 @@ mod lab;
 mod limits;
 mod login;
 mod machine;
+mod owed;
 mod play;
 mod privilege;
 mod shells;
