@@ -47,3 +47,11 @@ fn inventories_are_those_of_ansible() {
         assert_eq!(got, wanted, "{name}");
     }
 }
+
+/// A playbook named without a folder, and the localhost that no inventory has.
+#[test]
+fn a_playbook_knows_its_place() {
+    let (status, text) = crudctl("check", &["run", "here.yml"]);
+    assert_eq!(status, Some(0), "{text}");
+    assert!(text.contains("ok=1 changed=0"), "{text}");
+}

@@ -103,9 +103,7 @@ impl Resolver<'_> {
             None => settings.connection.clone().or_else(|| self.options.connection.clone()),
         };
         let name = self.scope.host.name.to_string();
-        let implicit =
-            matches!(name.as_str(), "localhost" | "127.0.0.1" | "::1") && !self.scope.run.inventory().contains(&name);
-        let connection = connection.unwrap_or_else(|| if implicit { "local".into() } else { "ssh".into() });
+        let connection = connection.unwrap_or_else(|| "ssh".into());
         let transport = match connection.rsplit('.').next().unwrap_or(&connection) {
             "local" => Transport::Local,
             "ssh" | "smart" | "paramiko" | "paramiko_ssh" => Transport::Ssh(self.ssh(&name, settings)?),

@@ -98,7 +98,8 @@ pub async fn run(setup: Setup, playbooks: Vec<Playbook>) -> Ended {
             check_mode: run.options.check_mode,
             hosts,
         });
-        let dir = playbook.path.parent().map_or_else(|| PathBuf::from("."), PathBuf::from);
+        let parent = playbook.path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let dir = parent.map_or_else(|| PathBuf::from("."), PathBuf::from);
         let dir = std::path::absolute(&dir).unwrap_or(dir);
         for play in playbook.plays {
             let stop = tokio::select! {

@@ -237,11 +237,17 @@ impl TaskScope {
             return Some(Variable::Json(value.clone()));
         }
         let found = vars.inventory.get(name).or_else(|| vars.groups.get(name)).cloned().map(Variable::Node);
-        if found.is_none() && name == "ansible_python_interpreter" && !self.run.inventory().contains(&self.host.name) {
-            // The implicit localhost has the interpreter of this machine, as in Ansible.
-            return program("python3").map(|path| Variable::Json(path.into()));
+        if found.is_some() || self.run.inventory().contains(&self.host.name) {
+            return found;
         }
-        found
+        // The implicit localhost has the interpreter of this machine, as in Ansible.
+        match name {
+            "ansible_connection" if matches!(&*self.host.name, "localhost" | "127.0.0.1" | "::1") => {
+                Some(Variable::Json("local".into()))
+            }
+            "ansible_python_interpreter" => program("python3").map(|path| Variable::Json(path.into())),
+            _ => None,
+        }
     }
 
     fn magic(&self, name: &str) -> Option<Variable> {

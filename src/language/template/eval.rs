@@ -395,7 +395,8 @@ impl<'t> Interp<'t> {
                 Ok(map.get(&key_text(key)).cloned().map_or_else(|| missing(&value), V::Json))
             }
             V::Json(Value::Array(items)) => {
-                Ok(index(key, items.len()).and_then(|i| items.get(i)).cloned().map_or_else(|| missing(&value), V::Json))
+                let found = index(key, items.len()).or_else(|| group_part(key, items)).and_then(|i| items.get(i));
+                Ok(found.cloned().map_or_else(|| missing(&value), V::Json))
             }
             V::Json(Value::String(text)) => {
                 let count = text.chars().count();
@@ -537,6 +538,15 @@ fn index(key: &Value, len: usize) -> Option<usize> {
     };
     let n = if n < 0 { n + i64::try_from(len).ok()? } else { n };
     usize::try_from(n).ok()
+}
+
+/// The parts of a group, as `groupby` makes it, go by names, too: a named tuple of Jinja's, which JSON has as a list of both.
+pub(super) fn group_part(key: &Value, items: &[Value]) -> Option<usize> {
+    match (key.as_str()?, items) {
+        ("grouper", [_, Value::Array(_)]) => Some(0),
+        ("list", [_, Value::Array(_)]) => Some(1),
+        _ => None,
+    }
 }
 
 pub(super) fn sliced<T: Clone>(items: &[T], start: Option<i64>, stop: Option<i64>, step: i64) -> Vec<T> {

@@ -25,6 +25,7 @@ pub(super) const NAMES: &[&str] = &[
     "title",
     "abs",
     "attr",
+    "extract",
     "escape",
     "e",
     "forceescape",
@@ -134,6 +135,7 @@ pub(super) fn apply(cx: &mut Interp<'_>, name: &str, input: V, mut args: Args) -
             let key = str_of(&cx.json(key)?);
             cx.attribute(input, &key)
         }
+        "extract" => extract(cx, input, args),
         "escape" | "e" | "forceescape" => {
             let text = text(cx, input)?;
             Ok(V::text(
@@ -171,6 +173,26 @@ pub(super) fn apply(cx: &mut Interp<'_>, name: &str, input: V, mut args: Args) -
         "json_query" => Err(Fault::new("the filter `json_query` is not supported: use selectattr, map and the like")),
         _ => pure(cx, name, input, args),
     }
+}
+
+/// `key | extract(container, morekeys)`; of `hostvars` only what is asked for is evaluated.
+fn extract(cx: &mut Interp<'_>, input: V, mut args: Args) -> Result<V> {
+    let mut argument = |at: usize, name: &str| args.kw.shift_remove(name).or_else(|| args.pos.get(at).cloned());
+    let more = argument(1, "morekeys");
+    let Some(container) = argument(0, "container") else {
+        return Err(Fault::new("The filter plugin 'ansible.builtin.extract' failed: missing argument 'container'"));
+    };
+    let mut keys = vec![cx.json(input)?];
+    match more.map(|more| cx.json(more)).transpose()? {
+        None | Some(Value::Null) => {}
+        Some(Value::Array(more)) => keys.extend(more),
+        Some(key) => keys.push(key),
+    }
+    let mut value = container;
+    for key in keys {
+        value = cx.item(value, &key)?;
+    }
+    Ok(value)
 }
 
 fn vault(secret: &str, id: Option<String>) -> crate::language::Vault {

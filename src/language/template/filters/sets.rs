@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::super::call::{Answer, Call, Filter, contains, equal, integer, items, truthy, type_name};
+use super::super::eval::group_part;
 use crate::text::python;
 
 pub(super) const FILTERS: &[(&str, Filter)] = &[
@@ -17,7 +18,6 @@ pub(super) const FILTERS: &[(&str, Filter)] = &[
     ("zip", zip),
     ("zip_longest", zip_longest),
     ("subelements", subelements),
-    ("extract", extract),
     ("dict2items", dict2items),
     ("items2dict", items2dict),
     ("combine", combine),
@@ -215,28 +215,15 @@ pub fn step(container: &Value, key: &Value) -> Option<Value> {
     match container {
         Value::Object(map) => map.get(&python::str_of(key)).cloned(),
         Value::Array(list) => {
+            if let Some(part) = group_part(key, list) {
+                return list.get(part).cloned();
+            }
             let index = integer(key)?;
             let index = if index < 0 { index + i64::try_from(list.len()).ok()? } else { index };
             list.get(usize::try_from(index).ok()?).cloned()
         }
         _ => None,
     }
-}
-
-fn extract(call: &Call) -> Answer {
-    let container = call.required(0, "container")?;
-    let missing =
-        |key: &Value| format!("object of type '{}' has no attribute {}", type_name(container), python::repr(key));
-    let mut value = step(container, &call.value).ok_or_else(|| missing(&call.value))?;
-    let more: Vec<Value> = match call.argument(1, "morekeys") {
-        None | Some(Value::Null) => vec![],
-        Some(Value::Array(keys)) => keys.clone(),
-        Some(key) => vec![key.clone()],
-    };
-    for key in more {
-        value = step(&value, &key).ok_or_else(|| missing(&key))?;
-    }
-    Ok(value)
 }
 
 fn dict2items(call: &Call) -> Answer {
