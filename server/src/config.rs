@@ -69,6 +69,9 @@ pub struct Settings {
     /// Seconds that one request may take.
     #[arg(long, env = "REQUEST_TIMEOUT", default_value_t = 30, global = true)]
     pub request_timeout: u64,
+    /// Hours for which the answer to a request with an Idempotency-Key is kept.
+    #[arg(long, env = "IDEMPOTENCY_HOURS", default_value_t = 24, global = true)]
+    pub idempotency_hours: u32,
     /// How much is logged; `info` has one line a request.
     #[arg(long, env = "LOG_LEVEL", value_enum, ignore_case = true, default_value = "info", global = true)]
     pub log_level: Level,

@@ -1,11 +1,12 @@
 //! Create, read, update and delete by the rules of a resource: what every contract over HTTP is built from.
 
+use axum::http::StatusCode;
 use serde_json::{Map, Value as Json};
 use uuid::Uuid;
 
 use crate::clock;
-use crate::model::{Resource, Value};
-use crate::problem::Problem;
+use crate::model::{Field, Resource, Value};
+use crate::problem::{Problem, Wrong};
 use crate::store::{Condition, Database, Row, Select, Sort, StoreError};
 
 /// The order of lists that ask for none: oldest first, and the id so that the order is total.
@@ -27,7 +28,7 @@ pub fn read_new(resource: &Resource, object: &Map<String, Json>) -> Result<Row, 
         };
         match value {
             Ok(value) => row.push(value),
-            Err(rule) => wrong.push((field.name.clone(), rule)),
+            Err(rule) => wrong.push(Wrong::field(&field.name, rule)),
         }
     }
     row.extend([Value::Time(now), Value::Time(now), Value::Int(1)]);
@@ -42,7 +43,7 @@ pub fn read_patch(resource: &Resource, object: &Map<String, Json>) -> Result<Vec
         if let Some(json) = object.get(&field.name) {
             match field.read(json) {
                 Ok(value) => set.push((field.name.clone(), value)),
-                Err(rule) => wrong.push((field.name.clone(), rule)),
+                Err(rule) => wrong.push(Wrong::field(&field.name, rule)),
             }
         }
     }
@@ -62,21 +63,28 @@ pub fn read_whole(resource: &Resource, object: &Map<String, Json>) -> Result<Vec
     Ok(set)
 }
 
-fn unknown(resource: &Resource, object: &Map<String, Json>) -> Vec<(String, String)> {
-    let known = |name: &str| resource.column(name).is_some();
+/// Names that mean nothing here. The server's own columns are taken and ignored, so that an answer can be sent back.
+fn unknown(resource: &Resource, object: &Map<String, Json>) -> Vec<Wrong> {
+    let known = |name: &str| resource.field(name).is_some() || SERVERS.contains(&name);
     let names = object.keys().filter(|name| !known(name));
-    names.map(|name| (name.clone(), "is not a field of this resource".into())).collect()
+    names.map(|name| Wrong::field(name, "is not a field of this resource")).collect()
 }
 
-/// Adds a row.
-pub async fn create(database: &Database, resource: &Resource, row: Row) -> Result<Row, Problem> {
-    database.insert(resource, std::slice::from_ref(&row)).await.map_err(|error| taken(resource, error))?;
-    Ok(row)
+/// Columns of every resource that clients see and do not set.
+pub const SERVERS: [&str; 3] = ["id", "created_at", "updated_at"];
+
+/// Adds rows, all or none.
+pub async fn create(database: &Database, resource: &Resource, rows: &[Row]) -> Result<(), Problem> {
+    match database.insert(&[(resource, rows)]).await {
+        Ok(()) => Ok(()),
+        Err(error) => Err(taken(database, resource, rows, error).await),
+    }
 }
 
-/// The row whose unique column has this value.
-pub async fn find(database: &Database, resource: &Resource, key: Condition) -> Result<Option<Row>, Problem> {
-    let query = Select { conditions: vec![key], limit: Some(1), ..Select::default() };
+/// The row with this id.
+pub async fn find(database: &Database, resource: &Resource, id: Uuid) -> Result<Option<Row>, Problem> {
+    let query =
+        Select { conditions: vec![Condition::equal("id", Value::Uuid(id))], limit: Some(1), ..Select::default() };
     Ok(database.select(resource, &query).await?.pop())
 }
 
@@ -87,28 +95,83 @@ pub async fn update(
     set: &[(String, Value)],
     conditions: &[Condition],
 ) -> Result<Option<Row>, Problem> {
-    database.update(resource, set, conditions).await.map_err(|error| taken(resource, error))
+    database.update(resource, set, conditions).await.map_err(|error| match refused(resource, &error) {
+        Some(field) => conflict(vec![Wrong::field(&field.name, TAKEN)]),
+        None => error.into(),
+    })
 }
 
-/// Says which field is taken, where the index tells it.
-fn taken(resource: &Resource, error: StoreError) -> Problem {
-    let StoreError::Unique(index) = &error else {
+const TAKEN: &str = "is taken already";
+
+/// Says which field of which row is taken, where the database tells it.
+pub async fn taken(database: &Database, resource: &Resource, rows: &[Row], error: StoreError) -> Problem {
+    let Some(field) = refused(resource, &error) else {
         return error.into();
     };
-    let unique = || resource.fields.iter().filter(|field| field.unique);
-    let named = |name: &str| {
-        // PostgreSQL and MySQL name the index, SQLite `table.column`.
-        index.contains(&format!("{}_{name}_key", resource.table))
-            || index.ends_with(&format!("{}.{name}", resource.table))
-    };
-    let field = unique()
-        .find(|field| named(&field.name))
-        .or_else(|| if unique().count() == 1 { unique().next() } else { None });
-    let mut problem = Problem::from(error);
-    if let Some(field) = field {
-        let rule = "is taken already".to_owned();
-        problem.detail = format!("`{}` {rule}", field.name);
-        problem.fields.push((field.name.clone(), rule));
+    let wrong = Wrong::field(&field.name, TAKEN);
+    if rows.len() == 1 {
+        return conflict(vec![wrong]);
     }
-    problem
+    let column = resource.columns().iter().position(|column| column.name == field.name).unwrap_or_default();
+    let values: Vec<&Value> = rows.iter().filter_map(|row| row.get(column)).collect();
+    let twice =
+        (1..values.len()).find(|index| *values[*index] != Value::Null && values[..*index].contains(&values[*index]));
+    let index = match twice {
+        Some(index) => Some(index),
+        None => match stored(database, resource, &field.name, &values).await {
+            Ok(stored) => values.iter().position(|value| stored.contains(value)),
+            Err(problem) => return problem,
+        },
+    };
+    match index {
+        Some(index) => conflict(vec![wrong]).of_item(index),
+        None => conflict(vec![wrong]),
+    }
+}
+
+/// Those of the values that rows have already.
+async fn stored(
+    database: &Database,
+    resource: &Resource,
+    field: &str,
+    values: &[&Value],
+) -> Result<Vec<Value>, Problem> {
+    let values = values.iter().filter(|value| ***value != Value::Null);
+    let any = values.map(|value| Condition::equal(field, (*value).clone())).collect();
+    let column = resource.columns().iter().position(|column| column.name == field).unwrap_or_default();
+    let rows = database.select(resource, &Select { any, ..Select::default() }).await?;
+    Ok(rows.into_iter().filter_map(|mut row| (column < row.len()).then(|| row.swap_remove(column))).collect())
+}
+
+/// Applies a merge patch (RFC 7396) to a document.
+pub fn merge(target: &mut Json, patch: &Json) {
+    let Json::Object(patch) = patch else {
+        target.clone_from(patch);
+        return;
+    };
+    if !target.is_object() {
+        *target = Json::Object(Map::new());
+    }
+    let Json::Object(object) = target else { return };
+    for (name, change) in patch {
+        if change.is_null() {
+            object.shift_remove(name);
+        } else {
+            merge(object.entry(name.as_str()).or_insert(Json::Null), change);
+        }
+    }
+}
+
+fn conflict(wrong: Vec<Wrong>) -> Problem {
+    Problem { status: StatusCode::CONFLICT, ..Problem::fields(wrong) }
+}
+
+/// The field whose index refused a row.
+fn refused<'r>(resource: &'r Resource, error: &StoreError) -> Option<&'r Field> {
+    let StoreError::Unique(index) = error else {
+        return None;
+    };
+    resource.fields.iter().filter(|field| field.unique).find(|field| {
+        *index == resource.unique_index(&field.name) || *index == format!("{}.{}", resource.table, field.name)
+    })
 }

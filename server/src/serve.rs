@@ -14,6 +14,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::Settings;
+use crate::http::api::idempotency;
 use crate::http::{self, App};
 use crate::log;
 use crate::store::{StoreError, Target, migrate};
@@ -62,7 +63,7 @@ async fn serve(settings: &Settings) -> anyhow::Result<()> {
     }
     drop(listener);
     migration.abort();
-    app.ready.store(false, Ordering::Release);
+    app.stopping.store(true, Ordering::Release);
     log::info("stopping: no new connections", &[]);
     let grace = Duration::from_secs(settings.grace_seconds);
     if tokio::time::timeout(grace, graceful.shutdown()).await.is_err() {
@@ -96,9 +97,10 @@ fn connection(graceful: &GracefulShutdown, router: &axum::Router, stream: tokio:
 async fn prepare(app: Arc<App>, target: Target) -> anyhow::Result<()> {
     let mut pause = Duration::from_millis(100);
     loop {
-        match migrate(&target, &app.resources).await {
+        match migrate(&target, app.tables()).await {
             Ok(()) => {
-                app.ready.store(true, Ordering::Release);
+                app.migrated.store(true, Ordering::Release);
+                tokio::spawn(forget_keys(app.clone()));
                 log::info("ready", &[("after_ms", app.started.elapsed().as_millis().to_string())]);
                 return Ok(());
             }
@@ -108,6 +110,18 @@ async fn prepare(app: Arc<App>, target: Target) -> anyhow::Result<()> {
                 pause = (pause * 2).min(Duration::from_secs(5));
             }
             Err(error) => return Err(error.context("cannot bring the database up to date")),
+        }
+    }
+}
+
+/// Forgets idempotency keys that are old enough, now and every hour.
+async fn forget_keys(app: Arc<App>) {
+    let mut hourly = tokio::time::interval(Duration::from_hours(1));
+    loop {
+        hourly.tick().await;
+        match idempotency::expire(&app.database, &app.keys, app.idempotency_hours).await {
+            Ok(count) => log::debug("old idempotency keys are forgotten", &[("count", count.to_string())]),
+            Err(error) => log::warn("old idempotency keys stay for now", &[("error", error.to_string())]),
         }
     }
 }

@@ -105,8 +105,8 @@ fn refusals(server: &Server) {
         ("PATCH", "/employees/update/foo@bar.com", "{}", 400, "at least one of"),
         ("PATCH", "/employees/update/none@bar.com", r#"{"age": 1}"#, 404, "employee not found"),
         ("PATCH", "/employees/update/foo@bar.com", r#"{"email": "new@bar.com"}"#, 409, "taken"),
-        ("PUT", add, "{}", 405, "method"),
-        ("GET", "/employees", "", 404, "not found"),
+        ("DELETE", "/employees/delete/a%00@b.c", "", 404, "employee not found"),
+        ("PATCH", "/employees/update/%FF@b.c", r#"{"age": 1}"#, 400, "the path is not UTF-8"),
     ];
     for (method, path, body, status, message) in cases {
         let answer = server.send(method, path, &[("content-type", "application/json")], body.as_bytes());
@@ -114,4 +114,6 @@ fn refusals(server: &Server) {
         let text = answer.json()["message"].as_str().unwrap_or_default().to_owned();
         assert!(text.contains(message), "{method} {path} {body}: {text}");
     }
+    assert_eq!(server.send("PUT", add, &[], b"{}").status, 405);
+    assert_eq!(server.get("/employees").status, 404);
 }

@@ -28,16 +28,7 @@ pub(super) fn resource(entry: Entry, stem: &str) -> Result<Resource, Vec<(Place,
             format!("the name `{name}` must be 1 to {NAME_LENGTH} of a-z, 0-9 and _, beginning with a letter"),
         );
     }
-    let (at, table) = entry.table.map_or((at, name.clone()), |table| (table.referenced.into(), table.value));
-    if !plain(&table, true) {
-        rules.wrong(
-            at,
-            format!("the table `{table}` must be 1 to {NAME_LENGTH} letters, digits and _, beginning with a letter"),
-        );
-    }
-    if ["crud_", "sqlite_", "pg_"].iter().any(|prefix| table.to_ascii_lowercase().starts_with(prefix)) {
-        rules.wrong(at, format!("the table `{table}` begins as tables of the server or of the database do"));
-    }
+    let table = rules.table(entry.table, at, &name);
     let at = entry.fields.referenced;
     if entry.fields.value.0.is_empty() {
         rules.wrong(at, "a resource needs at least one field");
@@ -58,6 +49,23 @@ pub(super) fn resource(entry: Entry, stem: &str) -> Result<Resource, Vec<(Place,
 impl Rules {
     fn wrong(&mut self, at: impl Into<Place>, message: impl Into<String>) {
         self.errors.push((at.into(), message.into()));
+    }
+
+    /// The table's name: its own, or the resource's (which is checked already).
+    fn table(&mut self, own: Option<Spanned<String>>, at: Place, name: &str) -> String {
+        let (at, table) = own.map_or((at, name.to_owned()), |own| (own.referenced.into(), own.value));
+        if table != name && !plain(&table, true) {
+            self.wrong(
+                at,
+                format!(
+                    "the table `{table}` must be 1 to {NAME_LENGTH} letters, digits and _, beginning with a letter"
+                ),
+            );
+        }
+        if ["crud_", "sqlite_", "pg_"].iter().any(|prefix| table.to_ascii_lowercase().starts_with(prefix)) {
+            self.wrong(at, format!("the table `{table}` begins as tables of the server or of the database do"));
+        }
+        table
     }
 
     fn field_name(&mut self, name: &Spanned<String>, before: &[Field]) {

@@ -1,23 +1,27 @@
 //! Reading a request's body: its type, its size, its JSON.
 
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, Bytes, to_bytes};
 use axum::http::{HeaderMap, StatusCode, header};
 use serde_json::{Map, Value};
 
-use super::App;
+use super::{App, strict_json};
 use crate::problem::Problem;
 
 /// A JSON object, whatever the media type says (the seeds' clients do not always say it).
 pub(super) async fn object(app: &App, body: Body) -> Result<Map<String, Value>, Problem> {
-    match json(app, body).await? {
+    as_object(json(&bytes(app, body).await?)?)
+}
+
+pub(super) fn as_object(json: Value) -> Result<Map<String, Value>, Problem> {
+    match json {
         Value::Object(object) => Ok(object),
         _ => Err(Problem::bad("the body must be a JSON object")),
     }
 }
 
-/// Any JSON document.
-pub(super) async fn json(app: &App, body: Body) -> Result<Value, Problem> {
-    let bytes = to_bytes(body, app.max_body).await.map_err(|error| {
+/// The whole body.
+pub(super) async fn bytes(app: &App, body: Body) -> Result<Bytes, Problem> {
+    to_bytes(body, app.max_body).await.map_err(|error| {
         let mut cause: Option<&dyn std::error::Error> = Some(&error);
         while let Some(error) = cause {
             if error.to_string().contains("length limit") {
@@ -27,16 +31,25 @@ pub(super) async fn json(app: &App, body: Body) -> Result<Value, Problem> {
             cause = error.source();
         }
         Problem::bad("the body did not arrive whole")
-    })?;
-    serde_json::from_slice(&bytes).map_err(|error| Problem::bad(format!("the body is no JSON: {error}")))
+    })
 }
 
-/// Whether a body of this media type can be read as JSON; none given counts as JSON.
-#[expect(dead_code, reason = "the generic API asks it, which is the next step")]
-pub(super) fn is_json(headers: &HeaderMap) -> bool {
-    headers.get(header::CONTENT_TYPE).is_none_or(|value| {
-        let value = value.to_str().unwrap_or_default().to_ascii_lowercase();
-        let kind = value.split(';').next().unwrap_or_default().trim();
-        kind == "application/json" || kind.ends_with("+json")
-    })
+/// Any JSON document.
+pub(super) fn json(bytes: &[u8]) -> Result<Value, Problem> {
+    strict_json::parse(bytes).map_err(|error| Problem::bad(format!("the body is no JSON: {error}")))
+}
+
+/// 415 unless the body is `application/json` or of the type `also`; none given counts as JSON.
+pub(super) fn must_be_json(headers: &HeaderMap, also: Option<&str>) -> Result<(), Problem> {
+    let Some(given) = headers.get(header::CONTENT_TYPE) else {
+        return Ok(());
+    };
+    let given = given.to_str().unwrap_or_default().to_ascii_lowercase();
+    let kind = given.split(';').next().unwrap_or_default().trim();
+    if kind == "application/json" || also == Some(kind) {
+        return Ok(());
+    }
+    let or = also.map(|kind| format!(" or {kind}")).unwrap_or_default();
+    let text = format!("the body must be application/json{or}");
+    Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, text))
 }

@@ -11,7 +11,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::json;
 
-use super::{App, json_problem};
+use super::App;
 use crate::problem::Problem;
 
 pub(super) fn routes() -> Router<Arc<App>> {
@@ -31,23 +31,27 @@ async fn version(State(app): State<Arc<App>>) -> Response {
 }
 
 async fn ready(State(app): State<Arc<App>>) -> Response {
-    if !app.ready.load(Ordering::Acquire) {
-        return json_problem(&Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not ready: waiting for the database"));
+    let unavailable = |text: &str| Problem::new(StatusCode::SERVICE_UNAVAILABLE, text).into_response();
+    if app.stopping.load(Ordering::Acquire) {
+        return unavailable("stopping");
+    }
+    if !app.migrated.load(Ordering::Acquire) {
+        return unavailable("not ready: waiting for the database");
     }
     match tokio::time::timeout(Duration::from_secs(2), app.database.ping()).await {
         Ok(Ok(())) => Json(json!({"status": "ready", "version": app.version})).into_response(),
-        Ok(Err(error)) => json_problem(&error.into()),
-        Err(_) => json_problem(&Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the database does not answer")),
+        Ok(Err(error)) => Problem::from(error).into_response(),
+        Err(_) => unavailable("the database does not answer"),
     }
 }
 
 async fn index(State(app): State<Arc<App>>) -> Response {
-    let names: Vec<&str> = app.resources.iter().map(|resource| resource.name.as_str()).collect();
+    let names: Vec<String> = app.resources.iter().map(|resource| format!("/api/{}", resource.name)).collect();
     Json(json!({
         "service": "crud-server",
         "version": app.version,
         "resources": names,
-        "employees": ["POST /employees/add", "GET /employees/get", "PATCH /employees/update/{email}", "DELETE /employees/delete/{email}"],
+        "reference": "/openapi.json",
         "operations": ["/healthz", "/readyz", "/version"],
     }))
     .into_response()

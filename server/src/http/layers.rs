@@ -2,16 +2,17 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{App, json_problem};
+use super::App;
 use crate::log::{self, Level};
 use crate::problem::Problem;
 
@@ -27,7 +28,7 @@ pub(super) async fn every_request(State(app): State<Arc<App>>, request: Request,
     let peer = request.extensions().get::<Peer>().map(|peer| peer.0.ip().to_string());
     let answer = tokio::time::timeout(app.timeout, next.run(request)).await;
     let mut response = answer
-        .unwrap_or_else(|_| json_problem(&Problem::new(StatusCode::GATEWAY_TIMEOUT, "the request took too long")));
+        .unwrap_or_else(|_| Problem::new(StatusCode::GATEWAY_TIMEOUT, "the request took too long").into_response());
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(&id) {
         headers.insert("x-request-id", value);
@@ -49,6 +50,14 @@ pub(super) async fn every_request(State(app): State<Arc<App>>, request: Request,
         log::write(level, "request", fields);
     }
     response
+}
+
+/// Until the tables are there, what needs them is not available.
+pub(super) async fn migrated(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    if app.migrated.load(Ordering::Acquire) {
+        return next.run(request).await;
+    }
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not ready: waiting for the database").into_response()
 }
 
 /// The caller's id: the trace id of `traceparent` (W3C Trace Context), else `x-request-id`, else a new one.

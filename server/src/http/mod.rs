@@ -1,9 +1,13 @@
 //! The service over HTTP: what every request meets, and the routes.
 
+pub(crate) mod api;
 mod body;
-mod employees;
 mod health;
 mod layers;
+mod openapi;
+mod query;
+mod seeds;
+mod strict_json;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,7 +16,6 @@ use std::time::Instant;
 
 use axum::extract::Request;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse as _, Response};
 use axum::{Router, middleware};
 use tower::util::MapRequest;
 
@@ -31,12 +34,18 @@ pub struct App {
     pub database: Database,
     /// The declared resources.
     pub resources: Vec<Resource>,
-    /// The migrations are done and the process is not stopping.
-    pub ready: AtomicBool,
+    /// The table of the idempotency keys.
+    pub keys: Resource,
+    /// The tables are there.
+    pub migrated: AtomicBool,
+    /// The process ends: send it no more requests.
+    pub stopping: AtomicBool,
     /// When the process came up.
     pub started: Instant,
     /// The version that it names.
     pub version: String,
+    /// How long a key is kept.
+    pub idempotency_hours: u32,
     /// Largest body.
     pub max_body: usize,
     /// Longest request.
@@ -49,12 +58,20 @@ impl App {
         Ok(Self {
             database: Database::new(target, settings.database_pool, settings.wait()),
             resources: declaration::load(&settings.crud_resources)?,
-            ready: AtomicBool::new(false),
+            keys: api::idempotency::table(),
+            migrated: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
             started: Instant::now(),
             version: settings.crud_version.clone(),
+            idempotency_hours: settings.idempotency_hours,
             max_body: settings.max_body_bytes,
             timeout: std::time::Duration::from_secs(settings.request_timeout),
         })
+    }
+
+    /// Every table that the server needs.
+    pub fn tables(&self) -> impl Iterator<Item = &Resource> {
+        self.resources.iter().chain([&self.keys])
     }
 
     /// Whether there is a resource with these fields: a contract of a seed needs its own.
@@ -70,14 +87,17 @@ impl App {
 
 /// All routes.
 pub fn router(app: &Arc<App>) -> Router {
-    let mut router = Router::new().merge(health::routes());
-    if app.has("employees", &["name", "age", "email"]) {
-        router = router.merge(employees::routes());
-    }
-    router
-        .fallback(|| async { json_problem(&Problem::not_found("path")) })
+    let data = Router::new()
+        .merge(api::routes())
+        .merge(seeds::routes(app))
+        .layer(middleware::from_fn_with_state(app.clone(), layers::migrated));
+    Router::new()
+        .merge(health::routes())
+        .merge(openapi::routes())
+        .merge(data)
+        .fallback(|| async { Problem::not_found("path") })
         .method_not_allowed_fallback(|| async {
-            json_problem(&Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this path does not take this method"))
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this path does not take this method")
         })
         .layer(middleware::from_fn_with_state(app.clone(), layers::every_request))
         .with_state(app.clone())
@@ -93,19 +113,4 @@ pub fn with_peer(
         request.extensions_mut().insert(Peer(peer));
         request
     })
-}
-
-/// An error as the seeds' clients read it: `{"message": ...}`.
-fn json_problem(problem: &Problem) -> Response {
-    let mut body = serde_json::Map::new();
-    body.insert("message".into(), problem.detail.clone().into());
-    if !problem.fields.is_empty() {
-        let fields = problem.fields.iter().map(|(name, rule)| (name.clone(), rule.as_str().into()));
-        body.insert("errors".into(), serde_json::Value::Object(fields.collect()));
-    }
-    let mut response = (problem.status, axum::Json(body)).into_response();
-    if problem.status == StatusCode::SERVICE_UNAVAILABLE {
-        response.headers_mut().insert("retry-after", axum::http::HeaderValue::from_static("1"));
-    }
-    response
 }

@@ -146,7 +146,10 @@ impl Field {
     pub fn read_plain(&self, text: &str) -> Result<Value, String> {
         let json = match self.kind {
             Kind::Integer => text.parse::<i64>().map(Json::from).map_err(|_| "must be a whole number of 64 bits")?,
-            Kind::Number => text.parse::<f64>().map(Json::from).map_err(|_| "must be a number")?,
+            Kind::Number => {
+                let number = text.parse::<f64>().ok().filter(|number| number.is_finite());
+                number.map(Json::from).ok_or("must be a finite number")?
+            }
             Kind::Boolean => match text {
                 "true" | "on" | "1" => true.into(),
                 "false" | "off" | "0" => false.into(),

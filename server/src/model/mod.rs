@@ -5,5 +5,5 @@ pub mod resource;
 pub mod value;
 
 pub use field::{Field, Kind, STRING_LENGTH, TEXT_LENGTH};
-pub use resource::{Column, Resource};
+pub use resource::{Column, Resource, index_name};
 pub use value::{Store, Value};

@@ -1,5 +1,7 @@
 //! A resource: a table with its fields, and the columns that the server adds.
 
+use sha2::{Digest as _, Sha256};
+
 use super::field::{Field, Kind};
 use super::value::Store;
 
@@ -55,12 +57,31 @@ impl Resource {
         self.columns().into_iter().find(|column| column.name == name)
     }
 
-    /// A field that reads text for any column, the server's own included.
+    /// A field with the type of any column that clients see, and without its rules: what filters and cursors say is
+    /// compared, not stored.
     pub fn reader(&self, column: &str) -> Option<Field> {
-        match column {
-            "id" => Some(Field::new(column, Kind::Uuid)),
-            "created_at" | "updated_at" => Some(Field::new(column, Kind::Timestamp)),
-            _ => self.field(column).cloned(),
-        }
+        let kind = match column {
+            "id" => Kind::Uuid,
+            "created_at" | "updated_at" => Kind::Timestamp,
+            _ => match &self.field(column)?.kind {
+                Kind::String | Kind::Email | Kind::Enum(_) => Kind::Text,
+                kind => kind.clone(),
+            },
+        };
+        Some(Field::new(column, kind))
     }
+
+    /// The name of the index that keeps a field unique.
+    pub fn unique_index(&self, field: &str) -> String {
+        index_name(&format!("{}_{field}_key", self.table))
+    }
+}
+
+/// A name as long as PostgreSQL keeps one (63 bytes); a longer one ends in its hash, so that no two become one.
+pub fn index_name(name: &str) -> String {
+    if name.len() <= 63 {
+        return name.to_owned();
+    }
+    let hash = Sha256::digest(name.as_bytes());
+    format!("{}_{:02x}{:02x}{:02x}{:02x}", &name[..54], hash[0], hash[1], hash[2], hash[3])
 }

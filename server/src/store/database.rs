@@ -66,6 +66,40 @@ macro_rules! run {
     }};
 }
 
+/// Runs statements in one transaction on a leased connection, which goes back unless something broke.
+macro_rules! together {
+    ($pool:expr, $statements:expr, $bind:path) => {{
+        let pool = $pool;
+        let mut lease = pool.lease().await?;
+        let mut transaction = lease.connection().begin().await?;
+        let mut done = Ok(());
+        for statement in $statements {
+            let mut query = sqlx::query(AssertSqlSafe(statement.text.as_str()));
+            for value in &statement.values {
+                query = $bind(query, value);
+            }
+            done = transaction.execute(query).await.map(drop);
+            if done.is_err() {
+                break;
+            }
+        }
+        match done {
+            Ok(()) => transaction.commit().await?,
+            Err(error) if matches!(error, sqlx::Error::Io(_) | sqlx::Error::Protocol(_)) => {
+                pool.clear();
+                return Err(error.into());
+            }
+            Err(error) => {
+                transaction.rollback().await?;
+                lease.keep();
+                return Err(error.into());
+            }
+        }
+        lease.keep();
+        Ok(())
+    }};
+}
+
 impl Database {
     /// Connects to nothing yet. `size` is the limit of connections, `wait` the longest time to get one.
     pub fn new(target: &Target, size: u32, wait: Duration) -> Self {
@@ -123,9 +157,29 @@ impl Database {
         }
     }
 
-    /// Adds rows, all or none.
-    pub async fn insert(&self, resource: &Resource, rows: &[Row]) -> Result<(), StoreError> {
-        self.execute(&sql::insert(self.dialect(), resource, rows)).await.map(drop)
+    /// Adds rows to tables, all or none.
+    pub async fn insert(&self, batches: &[(&Resource, &[Row])]) -> Result<(), StoreError> {
+        let mut statements = Vec::new();
+        for (resource, rows) in batches {
+            // Every database has a limit of values in a statement; SQLite's is the lowest, 32,766.
+            for rows in rows.chunks((30_000 / resource.columns().len()).max(1)) {
+                statements.push(sql::insert(self.dialect(), resource, rows));
+            }
+        }
+        match statements.as_slice() {
+            [] => Ok(()),
+            [statement] => self.execute(statement).await.map(drop),
+            _ => self.together(&statements).await,
+        }
+    }
+
+    /// Runs statements in one transaction.
+    async fn together(&self, statements: &[Statement]) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite { write, .. } => together!(write, statements, bind_sqlite),
+            Self::Postgres(pool) => together!(pool, statements, bind_postgres),
+            Self::Mysql(pool) => together!(pool, statements, bind_mysql),
+        }
     }
 
     /// Sets columns of the rows for which all conditions hold (callers name a unique one), and answers the row.

@@ -7,7 +7,7 @@ use std::fmt;
 pub enum StoreError {
     /// The database does not answer (yet, or any more): worth trying again.
     Unavailable(String),
-    /// A unique index refused the row; the text names the index or column where the database said it.
+    /// A unique index refused the row: the name of the index, or `table.column` where the database says that.
     Unique(String),
     /// The server shuts down.
     Closed,
@@ -36,12 +36,22 @@ impl From<sqlx::Error> for StoreError {
                 Self::Unavailable(error.to_string())
             }
             E::Database(db) if db.is_unique_violation() => {
-                Self::Unique(db.constraint().unwrap_or(db.message()).to_owned())
+                Self::Unique(db.constraint().map_or_else(|| refused(db.message()), str::to_owned))
             }
             E::Database(db) if transient(db.code().as_deref()) => Self::Unavailable(error.to_string()),
             _ => Self::Other(error.to_string()),
         }
     }
+}
+
+/// What a message names: `UNIQUE constraint failed: table.column` in `SQLite`, `Duplicate entry '...' for key 'index'` in
+/// `MariaDB` (MySQL writes `table.index`), where the entry is the client's.
+fn refused(message: &str) -> String {
+    if let Some((_, key)) = message.rsplit_once(" for key ") {
+        let key = key.trim_matches('\'');
+        return key.rsplit('.').next().unwrap_or(key).to_owned();
+    }
+    message.rsplit(": ").next().unwrap_or(message).to_owned()
 }
 
 /// Codes by which a database says "not now": SQLSTATE classes 08 (connection), 53 (resources), 57P (shutdown, starting

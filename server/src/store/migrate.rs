@@ -7,10 +7,10 @@ use sqlx::{ConnectOptions as _, TypeInfo as _, ValueRef as _};
 
 use super::target::{Dialect, Target};
 use crate::log;
-use crate::model::{Resource, Store, Value};
+use crate::model::{Resource, Store, Value, index_name};
 
 /// Creates missing tables, columns and indexes.
-pub async fn migrate(target: &Target, resources: &[Resource]) -> anyhow::Result<()> {
+pub async fn migrate(target: &Target, resources: impl Iterator<Item = &Resource>) -> anyhow::Result<()> {
     let mut session = Session::connect(target).await?;
     session.lock().await?;
     let mut done = Ok(());
@@ -230,11 +230,12 @@ impl Session {
     async fn indexes(&mut self, resource: &Resource) -> anyhow::Result<()> {
         let mut wanted: Vec<(String, bool, Vec<&str>)> = Vec::new();
         for field in resource.fields.iter().filter(|field| field.unique) {
-            wanted.push((format!("{}_{}_key", resource.table, field.name), true, vec![&field.name]));
+            wanted.push((resource.unique_index(&field.name), true, vec![&field.name]));
         }
         for index in &resource.indexes {
             let columns: Vec<&str> = index.iter().map(String::as_str).collect();
-            wanted.push((format!("{}_{}_idx", resource.table, columns.join("_")), false, columns));
+            let name = index_name(&format!("{}_{}_idx", resource.table, columns.join("_")));
+            wanted.push((name, false, columns));
         }
         // The order of lists without `sort`.
         wanted.push((format!("{}_created_at_id_idx", resource.table), false, vec!["created_at", "id"]));
@@ -251,8 +252,6 @@ impl Session {
         };
         let there = self.texts(&sql).await?;
         for (name, unique, columns) in wanted {
-            // PostgreSQL keeps 63 bytes of a name.
-            let name: String = name.chars().take(63).collect();
             if there.contains(&name) {
                 continue;
             }

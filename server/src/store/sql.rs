@@ -140,23 +140,22 @@ impl Statement {
 
     /// `LIKE` differs in case and in its escape between the databases: finding a position does not.
     fn like(&mut self, column: Column<'_>, value: &Value, anywhere: bool) {
-        let text = if let Value::Text(text) = value { text.clone() } else { String::new() };
-        let function = match self.dialect {
-            Dialect::Sqlite => "instr(",
-            Dialect::Postgres => "strpos(",
-            Dialect::Mysql => "instr(",
-        };
-        self.push(function);
-        if anywhere {
-            // Only ASCII is folded: what SQLite's lower() does is what all three can do alike.
-            match self.dialect {
-                Dialect::Sqlite => self.push("lower(").name(column.name).push(")"),
-                Dialect::Postgres => self.push("lower(").name(column.name).push(" COLLATE \"C\")"),
-                Dialect::Mysql => self.push("lower(").name(column.name).push(")"),
-            };
-            self.push(", ").value(column, Value::Text(text.to_ascii_lowercase())).push(") > 0");
-        } else {
-            self.name(column.name).push(", ").value(column, Value::Text(text)).push(") = 1");
+        let text = if let Value::Text(text) = value { text.as_str() } else { "" };
+        let function = if self.dialect == Dialect::Postgres { "strpos(" } else { "instr(" };
+        match (anywhere, self.dialect) {
+            (false, _) => {
+                self.push(function).name(column.name).push(", ").value(column, value.clone()).push(") = 1");
+            }
+            // Only ASCII letters are folded, which is what `lower` does in SQLite and in PostgreSQL's collation "C".
+            (true, Dialect::Sqlite | Dialect::Postgres) => {
+                let collation = if self.dialect == Dialect::Postgres { " COLLATE \"C\"" } else { "" };
+                self.push(function).push("lower(").name(column.name).push(collation).push("), ");
+                self.value(column, Value::Text(text.to_ascii_lowercase())).push(") > 0");
+            }
+            // MySQL's `lower` folds all letters.
+            (true, Dialect::Mysql) => {
+                self.name(column.name).push(" REGEXP ").value(column, Value::Text(either_case(text)));
+            }
         }
     }
 
@@ -218,6 +217,21 @@ impl Statement {
             }
         }
     }
+}
+
+/// A regular expression that finds the text with its ASCII letters in either case.
+fn either_case(text: &str) -> String {
+    let mut pattern = String::with_capacity(text.len() * 2);
+    for c in text.chars() {
+        match c {
+            c if c.is_ascii_alphabetic() => {
+                pattern.extend(['[', c.to_ascii_lowercase(), c.to_ascii_uppercase(), ']']);
+            }
+            c if c.is_ascii_punctuation() => pattern.extend(['\\', c]),
+            c => pattern.push(c),
+        }
+    }
+    pattern
 }
 
 fn quote(dialect: Dialect) -> char {

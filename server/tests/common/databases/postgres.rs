@@ -1,37 +1,11 @@
-//! Real databases, each started for one test in a folder of its own.
+//! PostgreSQL, from Debian's package.
 
-use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-/// A database that a server can be pointed at.
-pub trait Database {
-    /// For `DATABASE_URL`.
-    fn url(&self) -> String;
-}
-
-/// A file.
-pub struct Sqlite {
-    folder: TempDir,
-}
-
-impl Sqlite {
-    pub fn start() -> Self {
-        Self { folder: TempDir::new().expect("a folder") }
-    }
-
-    pub fn file(&self) -> PathBuf {
-        self.folder.path().join("data/crud.db")
-    }
-}
-
-impl Database for Sqlite {
-    fn url(&self) -> String {
-        format!("sqlite://{}", self.file().display())
-    }
-}
+use super::{Database, free_port, is_root, new_name, sql, text};
 
 /// A PostgreSQL server. Stopped when dropped.
 pub struct Postgres {
@@ -40,24 +14,6 @@ pub struct Postgres {
     pub port: u16,
     /// Who runs it, since PostgreSQL refuses root.
     account: Option<&'static str>,
-}
-
-/// Whether tests with other parts than Rust are to be left out, which is said aloud.
-#[expect(clippy::print_stderr, reason = "a test that is left out says so")]
-pub fn left_out(test: &str) -> bool {
-    let out = std::env::var_os("CRUD_TEST_NO_LAB").is_some_and(|value| value == "1");
-    if out {
-        eprintln!("SKIPPED {test}: CRUD_TEST_NO_LAB=1");
-    }
-    out
-}
-
-pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
-}
-
-pub fn is_root() -> bool {
-    Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout.starts_with(b"0"))
 }
 
 impl Postgres {
@@ -135,6 +91,10 @@ impl Postgres {
         self.run("pg_ctl", &["-w", "-m", "fast", "stop"], true);
     }
 
+    fn url_of(&self, database: &str) -> String {
+        format!("postgres://{}:cr%40d%3Apass@127.0.0.1:{}/{database}", Self::USER, self.port)
+    }
+
     pub fn host(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
@@ -142,7 +102,13 @@ impl Postgres {
 
 impl Database for Postgres {
     fn url(&self) -> String {
-        format!("postgres://{}:cr%40d%3Apass@127.0.0.1:{}/postgres", Self::USER, self.port)
+        self.url_of("postgres")
+    }
+
+    fn fresh(&self) -> String {
+        let name = new_name();
+        sql(&self.url(), &format!("CREATE DATABASE {name}"));
+        self.url_of(&name)
     }
 }
 
@@ -150,8 +116,4 @@ impl Drop for Postgres {
     fn drop(&mut self) {
         self.run("pg_ctl", &["-w", "-m", "immediate", "stop"], false);
     }
-}
-
-fn text(path: &Path) -> String {
-    path.display().to_string()
 }

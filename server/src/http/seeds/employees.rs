@@ -6,21 +6,25 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{delete, get, patch, post};
 use axum::{Json, Router};
 use serde_json::{Map, Value as Value_, json};
 
-use super::{App, body, json_problem};
+use super::{Segment, answer, segment};
 use crate::clock;
+use crate::http::{App, body};
 use crate::model::{Resource, Value};
 use crate::problem::Problem;
 use crate::records;
 use crate::store::{Condition, Select};
 
-const NAME: &str = "employees";
+pub(super) const NAME: &str = "employees";
+
+/// The fields that the routes need.
+pub(super) const FIELDS: [&str; 3] = ["name", "age", "email"];
 
 pub(super) fn routes() -> Router<Arc<App>> {
     Router::new()
@@ -34,7 +38,7 @@ async fn add(State(app): State<Arc<App>>, body: Body) -> Response {
     let run = async {
         let resource = employees(&app)?;
         let row = records::read_new(resource, &request(&app, body).await?)?;
-        let row = records::create(&app.database, resource, row).await?;
+        records::create(&app.database, resource, std::slice::from_ref(&row)).await?;
         Ok((StatusCode::CREATED, one(resource, &row)).into_response())
     };
     answer(run.await)
@@ -51,7 +55,7 @@ async fn list(State(app): State<Arc<App>>) -> Response {
     answer(run.await)
 }
 
-async fn update(State(app): State<Arc<App>>, Path(email): Path<String>, body: Body) -> Response {
+async fn update(State(app): State<Arc<App>>, email: Segment, body: Body) -> Response {
     let run = async {
         let resource = employees(&app)?;
         let object = request(&app, body).await?;
@@ -59,7 +63,7 @@ async fn update(State(app): State<Arc<App>>, Path(email): Path<String>, body: Bo
             return Err(Problem::bad("at least one of `name`, `age` and `email` must be given"));
         }
         let set = records::read_patch(resource, &object)?;
-        let key = [Condition::equal("email", Value::Text(email))];
+        let key = [Condition::equal("email", Value::Text(segment(email, "employee")?))];
         let row = records::update(&app.database, resource, &set, &key).await?;
         let row = row.ok_or_else(|| Problem::not_found("employee"))?;
         Ok(one(resource, &row).into_response())
@@ -67,10 +71,11 @@ async fn update(State(app): State<Arc<App>>, Path(email): Path<String>, body: Bo
     answer(run.await)
 }
 
-async fn remove(State(app): State<Arc<App>>, Path(email): Path<String>) -> Response {
+async fn remove(State(app): State<Arc<App>>, email: Segment) -> Response {
     let run = async {
         let resource = employees(&app)?;
-        let gone = app.database.delete(resource, &[Condition::equal("email", Value::Text(email))]).await?;
+        let key = [Condition::equal("email", Value::Text(segment(email, "employee")?))];
+        let gone = app.database.delete(resource, &key).await?;
         if gone == 0 { Err(Problem::not_found("employee")) } else { Ok(StatusCode::NO_CONTENT.into_response()) }
     };
     answer(run.await)
@@ -78,10 +83,6 @@ async fn remove(State(app): State<Arc<App>>, Path(email): Path<String>) -> Respo
 
 fn employees(app: &App) -> Result<&Resource, Problem> {
     app.resource(NAME).ok_or_else(|| Problem::not_found("resource"))
-}
-
-fn answer(result: Result<Response, Problem>) -> Response {
-    result.unwrap_or_else(|problem| json_problem(&problem))
 }
 
 /// The request's object, restricted to the three fields, with a textual age as a number.

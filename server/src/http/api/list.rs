@@ -1,0 +1,188 @@
+//! `GET /api/{resource}`: filters, order, pages, and a choice of fields.
+
+use serde_json::{Map, Value as Json};
+
+use super::cursor;
+use crate::model::{Resource, Store};
+use crate::problem::{Problem, Wrong};
+use crate::records;
+use crate::store::{Condition, Operator, Row, Select, Sort};
+
+/// Rows of a page unless `limit` says otherwise.
+pub(in crate::http) const LIMIT: u32 = 50;
+/// Most rows of a page.
+pub(in crate::http) const MAX_LIMIT: u32 = 500;
+/// Most columns in `sort`.
+const MAX_SORT: usize = 5;
+
+/// What a list was asked for.
+#[derive(Debug)]
+pub(super) struct Query {
+    pub(super) select: Select,
+    pub(super) fields: Option<Vec<String>>,
+}
+
+/// A comparison by its name in brackets: `age[gte]=18`.
+pub(in crate::http) const OPERATORS: [(&str, Operator); 8] = [
+    ("eq", Operator::Eq),
+    ("ne", Operator::Ne),
+    ("lt", Operator::Lt),
+    ("lte", Operator::Lte),
+    ("gt", Operator::Gt),
+    ("gte", Operator::Gte),
+    ("like", Operator::Contains),
+    ("prefix", Operator::Prefix),
+];
+
+/// Whether a column of this kind can be compared in this way.
+pub(in crate::http) fn comparable(store: Store, operator: Operator) -> bool {
+    match operator {
+        Operator::Eq | Operator::Ne => store != Store::Json,
+        Operator::Lt | Operator::Lte | Operator::Gt | Operator::Gte => !matches!(store, Store::Json | Store::Bool),
+        Operator::Contains | Operator::Prefix => store == Store::Text,
+    }
+}
+
+/// Whether lists can be ordered by the column: long text is not compared to its end by every database.
+pub(in crate::http) fn sortable(resource: &Resource, column: &str) -> bool {
+    let long = |field: &crate::model::Field| matches!(field.kind, crate::model::Kind::Text | crate::model::Kind::Json);
+    visible(resource, column) && !resource.field(column).is_some_and(long)
+}
+
+/// Whether clients see the column.
+fn visible(resource: &Resource, column: &str) -> bool {
+    resource.field(column).is_some() || records::SERVERS.contains(&column)
+}
+
+/// Reads the query; every wrong parameter is named.
+pub(super) fn read(resource: &Resource, pairs: &[(String, String)]) -> Result<Query, Problem> {
+    let mut wrong = Vec::new();
+    let mut query = Query { select: Select { limit: Some(LIMIT), ..Select::default() }, fields: None };
+    let mut seen: Vec<&str> = Vec::new();
+    let (mut sort, mut after) = (None, None);
+    for (name, value) in pairs {
+        let done = match name.as_str() {
+            "limit" | "sort" | "cursor" | "fields" if seen.contains(&name.as_str()) => Err("is given twice".to_owned()),
+            "limit" => limit(value).map(|limit| query.select.limit = Some(limit)),
+            "sort" => read_sort(resource, value).map(|columns| sort = Some(columns)),
+            "cursor" => {
+                after = Some(value.as_str());
+                Ok(())
+            }
+            "fields" => fields(resource, value).map(|fields| query.fields = Some(fields)),
+            _ => filter(resource, name, value).map(|condition| query.select.conditions.push(condition)),
+        };
+        seen.push(name);
+        if let Err(rule) = done {
+            wrong.push(Wrong::parameter(name, rule));
+        }
+    }
+    query.select.sort = sort.unwrap_or_else(records::default_sort);
+    if let Some(text) = after {
+        match cursor::read(resource, &query.select.sort, text) {
+            Some(values) => query.select.after = Some(values),
+            None => wrong.push(Wrong::parameter("cursor", "is not one of this list in this order")),
+        }
+    }
+    if wrong.is_empty() { Ok(query) } else { Err(Problem::parameters(wrong)) }
+}
+
+fn limit(value: &str) -> Result<u32, String> {
+    let number = value.parse::<u32>().ok().filter(|number| (1..=MAX_LIMIT).contains(number));
+    number.ok_or_else(|| format!("must be a whole number from 1 to {MAX_LIMIT}"))
+}
+
+fn read_sort(resource: &Resource, value: &str) -> Result<Vec<Sort>, String> {
+    let mut columns: Vec<Sort> = Vec::new();
+    for word in value.split(',') {
+        let (descending, name) = word.strip_prefix('-').map_or((false, word), |name| (true, name));
+        if !sortable(resource, name) {
+            let why = if visible(resource, name) { "is too long to be sorted by" } else { "is not a field" };
+            return Err(format!("must be a list of fields, each with a `-` for descending order: `{name}` {why}"));
+        }
+        if columns.iter().any(|sort| sort.column == name) {
+            return Err(format!("names `{name}` twice"));
+        }
+        columns.push(Sort { column: name.to_owned(), descending });
+    }
+    if columns.len() > MAX_SORT {
+        return Err(format!("names more than {MAX_SORT} fields"));
+    }
+    // The order must be total for pages to be whole.
+    if !columns.iter().any(|sort| sort.column == "id") {
+        columns.push(Sort { column: "id".into(), descending: columns.last().is_some_and(|sort| sort.descending) });
+    }
+    Ok(columns)
+}
+
+/// The names of `fields=`.
+pub(super) fn fields(resource: &Resource, value: &str) -> Result<Vec<String>, String> {
+    value
+        .split(',')
+        .map(|name| {
+            if visible(resource, name) {
+                Ok(name.to_owned())
+            } else {
+                Err(format!("names `{name}`, which is not a field"))
+            }
+        })
+        .collect()
+}
+
+/// `field=value`, `field[operator]=value` or `field[null]=true`.
+fn filter(resource: &Resource, name: &str, value: &str) -> Result<Condition, String> {
+    let (column, word) = match name.strip_suffix(']').and_then(|name| name.split_once('[')) {
+        Some((column, word)) => (column, word),
+        None => (name, "eq"),
+    };
+    let (Some(reader), Some(store)) = (
+        resource.reader(column),
+        resource.column(column).map(|column| column.store).filter(|_| visible(resource, column)),
+    ) else {
+        return Err("is neither a field nor one of limit, sort, cursor and fields".into());
+    };
+    if word == "null" {
+        let operator = match value {
+            "true" => Operator::Eq,
+            "false" => Operator::Ne,
+            _ => return Err("must be true or false".into()),
+        };
+        return Ok(Condition { column: column.to_owned(), operator, value: crate::model::Value::Null });
+    }
+    let Some((_, operator)) = OPERATORS.iter().find(|(name, _)| *name == word) else {
+        let words: Vec<&str> = OPERATORS.iter().map(|(name, _)| *name).chain(["null"]).collect();
+        return Err(format!("compares by `{word}`: known are {}", words.join(", ")));
+    };
+    if !comparable(store, *operator) {
+        let kind = resource.field(column).map_or(reader.kind.name(), |field| field.kind.name());
+        return Err(format!("compares by `{word}`, which a {kind} does not know"));
+    }
+    Ok(Condition { column: column.to_owned(), operator: *operator, value: reader.read_plain(value)? })
+}
+
+/// The answer: one page, and the cursor of the next where there are more rows than the page has.
+pub(super) fn page(resource: &Resource, query: &Query, mut rows: Vec<Row>) -> (Json, Option<String>) {
+    let limit = query.select.limit.unwrap_or(LIMIT) as usize - 1;
+    let next = (rows.len() > limit).then(|| {
+        rows.truncate(limit);
+        rows.last().map(|row| cursor::write(resource, &query.select.sort, row))
+    });
+    let next = next.flatten();
+    let items: Vec<Json> = rows.iter().map(|row| shown(resource, row, query.fields.as_deref())).collect();
+    let mut body = Map::new();
+    body.insert("items".into(), items.into());
+    body.insert("next".into(), next.clone().into());
+    (Json::Object(body), next)
+}
+
+/// A row as JSON: id, fields, times; only those of `only` if it is given.
+pub(super) fn shown(resource: &Resource, row: &Row, only: Option<&[String]>) -> Json {
+    let mut object = Map::new();
+    for (column, value) in resource.columns().iter().zip(row) {
+        let wanted = only.is_none_or(|only| only.iter().any(|name| name == column.name));
+        if wanted && visible(resource, column.name) {
+            object.insert(column.name.to_owned(), value.to_json());
+        }
+    }
+    Json::Object(object)
+}

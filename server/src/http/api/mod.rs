@@ -1,0 +1,94 @@
+//! The generic API: `/api/{resource}` and `/api/{resource}/{id}`, by the declaration alone.
+
+pub(super) mod create;
+mod cursor;
+pub(crate) mod idempotency;
+mod item;
+pub(super) mod list;
+mod precondition;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, RawQuery, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use serde_json::Value as Json;
+use uuid::Uuid;
+
+use super::{App, query};
+use crate::model::{Resource, Value};
+use crate::problem::Problem;
+use crate::store::Row;
+
+pub(super) fn routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/api/{resource}", get(list_rows).post(create::create))
+        .route("/api/{resource}/{id}", get(item::get).put(item::put).patch(item::patch).delete(item::delete))
+}
+
+async fn list_rows(
+    State(app): State<Arc<App>>,
+    path: Result<Path<String>, PathRejection>,
+    RawQuery(raw): RawQuery,
+) -> Result<Response, Problem> {
+    let resource = resource(&app, path.map(|Path(name)| name))?;
+    let pairs = query::pairs(raw.as_deref())?;
+    let mut query = list::read(resource, &pairs)?;
+    // One row more than the page has tells whether there is a next page.
+    query.select.limit = query.select.limit.map(|limit| limit + 1);
+    let rows = app.database.select(resource, &query.select).await?;
+    let (body, next) = list::page(resource, &query, rows);
+    let mut response = json(StatusCode::OK, &body);
+    if let Some(link) = next.and_then(|next| link(&resource.name, &pairs, &next)) {
+        response.headers_mut().insert(header::LINK, link);
+    }
+    Ok(response)
+}
+
+/// The next page's URL (RFC 8288).
+fn link(name: &str, pairs: &[(String, String)], next: &str) -> Option<HeaderValue> {
+    let encode =
+        |text: &str| percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string();
+    let pairs = pairs.iter().filter(|(name, _)| name != "cursor");
+    let pairs = pairs.map(|(name, value)| format!("{}={}", encode(name), encode(value)));
+    let query: Vec<String> = pairs.chain([format!("cursor={next}")]).collect();
+    HeaderValue::try_from(format!("</api/{name}?{}>; rel=\"next\"", query.join("&"))).ok()
+}
+
+/// The resource that the path names.
+fn resource(app: &App, name: Result<String, PathRejection>) -> Result<&Resource, Problem> {
+    let name = name.map_err(|_| Problem::bad("the path is not UTF-8"))?;
+    app.resource(&name).ok_or_else(|| Problem::not_found("resource"))
+}
+
+/// The resource and the row's id; what is no UUID names no row.
+fn item(app: &App, path: Result<Path<(String, String)>, PathRejection>) -> Result<(&Resource, Uuid), Problem> {
+    let (name, id) = match path {
+        Ok(Path((name, id))) => (Ok(name), id),
+        Err(rejection) => (Err(rejection), String::new()),
+    };
+    let resource = resource(app, name)?;
+    Ok((resource, Uuid::try_parse(&id).map_err(|_| Problem::not_found("row"))?))
+}
+
+fn json(status: StatusCode, body: &Json) -> Response {
+    (status, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
+}
+
+/// A row with its entity tag.
+fn row(status: StatusCode, resource: &Resource, row: &Row, only: Option<&[String]>) -> Response {
+    let mut response = json(status, &list::shown(resource, row, only));
+    response.headers_mut().insert(header::ETAG, precondition::etag(version(row)));
+    response
+}
+
+/// How often a row was changed: the last column of every table.
+fn version(row: &Row) -> i64 {
+    match row.last() {
+        Some(Value::Int(version)) => *version,
+        _ => 0,
+    }
+}

@@ -1,0 +1,48 @@
+//! `/openapi.json`: the API reference as an OpenAPI 3.1 document, from the declarations.
+
+mod operations;
+mod schemas;
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::{Map, Value, json};
+
+use super::App;
+
+pub(super) fn routes() -> Router<Arc<App>> {
+    Router::new().route("/openapi.json", get(document))
+}
+
+async fn document(State(app): State<Arc<App>>) -> Response {
+    let (mut paths, mut components) = (Map::new(), Map::new());
+    components.insert("Problem".into(), schemas::problem());
+    let mut tags = Vec::new();
+    for resource in &app.resources {
+        paths.insert(format!("/api/{}", resource.name), operations::collection(resource));
+        paths.insert(format!("/api/{}/{{id}}", resource.name), operations::item(resource));
+        components.extend(schemas::of(resource));
+        tags.push(json!({"name": resource.name, "description": resource.description.clone().unwrap_or_default()}));
+    }
+    Json(json!({
+        "openapi": "3.1.0",
+        "info": {"title": "crud-server", "version": app.version},
+        "tags": tags,
+        "paths": paths,
+        "components": {"schemas": components},
+    }))
+    .into_response()
+}
+
+/// The name of a resource's schema: `order_items` is `OrderItems`.
+fn schema_name(resource: &str) -> String {
+    let words = resource.split('_').filter(|word| !word.is_empty());
+    words.map(|word| word[..1].to_ascii_uppercase() + &word[1..]).collect()
+}
+
+fn reference(name: &str) -> Value {
+    json!({"$ref": format!("#/components/schemas/{name}")})
+}
