@@ -69,10 +69,11 @@ pub(super) struct Shell {
     pub owed: Vec<String>,
 }
 
-/// The shell's own functions. `crud_e FLAGS CHECK APPLY` runs an entry; `crud_m` marks an end in both streams.
+/// The shell's own functions. `crud_bye` is its end: what `exit` in its directory says, then the directory goes. `crud_e FLAGS CHECK APPLY` runs an entry; `crud_m` marks an end in both streams.
 /// What users write is evaluated in a subshell, so that neither `exit` nor a syntax error ends the shell, and never reads its stdin.
 const PRELUDE: &str = r#"unset p st src o g m rec force fol mt at bn bk va c h l re ss ins pos fm cr do dm n f s a x k d t b
 crud_m() { printf '\n%s %s\n' "$crud_n" "$1"; printf '\n%s %s\n' "$crud_n" "$1" >&2; }
+crud_bye() { [ ! -d "$crud_dir" ] || { [ ! -f "$crud_dir/exit" ] || . "$crud_dir/exit"; rm -rf "$crud_dir"; }; }
 crud_r() { crud_t=$1; set --; eval "$crud_t"; }
 crud_e() {
 [ "$crud_g" = 1 ] || return 0
@@ -124,7 +125,7 @@ impl Shell {
         let (input, stdout, stderr, child) = process.split()?;
         let directory = format!("/tmp/crudctl-{nonce}");
         let greeting = format!(
-            "crud_n={nonce}; crud_dir={directory}; trap '[ ! -d \"$crud_dir\" ] || rm -rf \"$crud_dir\"' EXIT; \
+            "crud_n={nonce}; crud_dir={directory}; trap crud_bye EXIT; \
              trap 'exit 129' HUP TERM PIPE\n{PRELUDE}{}crud_m \"p$$\"\n",
             journal::PRELUDE
         );
@@ -206,9 +207,7 @@ impl Shell {
     /// Ends the shell, and waits until its files are gone. One that is dropped removes them by itself when its stdin ends.
     pub(super) async fn close(mut self) {
         if self.greeting.is_none() {
-            let _ = self
-                .stdin
-                .send("[ ! -d \"$crud_dir\" ] || rm -rf \"$crud_dir\"; trap - EXIT; crud_m q0; exit 0\n".into());
+            let _ = self.stdin.send("crud_bye; trap - EXIT; crud_m q0; exit 0\n".into());
         }
         let Self { stdin, stdout, .. } = &mut self;
         // The stream itself can be held open by a child that a script left behind.

@@ -52,8 +52,9 @@ impl Host {
         let said = lab(&[&["host", "up", name], more].concat());
         let line = said.lines().last().expect("an inventory line").to_owned();
         let folder = tempfile::tempdir().expect("a folder");
-        std::fs::write(folder.path().join("hosts.ini"), &line).expect("written");
-        Self { name: name.to_owned(), line, folder }
+        let host = Self { name: name.to_owned(), line, folder };
+        host.inventory(&host.line);
+        host
     }
 
     /// Leads the host to the lab's download.docker.com.
@@ -65,7 +66,16 @@ impl Host {
     /// Calls the host by another name in the inventory.
     pub(crate) fn inventory_name(&self, name: &str) {
         let rest = self.line.split_once(' ').expect("a name and variables").1;
-        std::fs::write(self.folder.path().join("hosts.ini"), format!("{name} {rest}")).expect("written");
+        self.inventory(&format!("{name} {rest}"));
+    }
+
+    /// Logs in as another user.
+    pub(crate) fn inventory_user(&self, user: &str) {
+        self.inventory(&self.line.replace("ansible_user=deploy", &format!("ansible_user={user}")));
+    }
+
+    fn inventory(&self, line: &str) {
+        std::fs::write(self.folder.path().join("hosts.ini"), line).expect("written");
     }
 
     /// Writes the project file.
@@ -142,6 +152,16 @@ impl Host {
             "find /etc /usr /opt /srv /home /root /var/lib -xdev -printf '%p %s %m %u %T@\\n' 2>/dev/null | sort; \
              if command -v docker >/dev/null; then docker ps -a --no-trunc --format '{{.ID}} {{.Names}}'; docker images -q; fi",
         )
+    }
+
+    /// Fails, with the lines that differ, where the machine is not as it was.
+    pub(crate) fn expect_picture(&self, before: &str, who: &str) {
+        let now = self.picture();
+        let lines = |text: &str, other: &str| {
+            let other: std::collections::HashSet<&str> = other.lines().collect();
+            text.lines().filter(|line| !other.contains(line)).map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert!(now == before, "{who} changed the machine: {:?} became {:?}", lines(before, &now), lines(&now, before));
     }
 
     /// Another operator's shell, which holds the lock until this is dropped.

@@ -34,10 +34,11 @@ fn a_service_from_nothing_to_down() {
     }
     let host = Host::up("up1", &[]);
     host.project(&project(BUNDLED, ""));
+    refusals(&host);
     let fresh = host.picture();
     let said = host.crudctl(&["plan", "--detailed-exitcode"]);
     said.expect(6, "changes are pending");
-    assert_eq!(host.picture(), fresh, "a plan changed the machine");
+    host.expect_picture(&fresh, "a plan");
 
     host.crudctl(&["up"]).expect(0, "look further");
     let created = host.http("POST", "/employees/add", r#"{"name":"Ann","age":40,"email":"ann@example.org"}"#);
@@ -52,7 +53,7 @@ fn a_service_from_nothing_to_down() {
     assert!(events.iter().all(serde_json::Value::is_object) && events.len() > 10, "{events:?}");
     let converged = host.picture();
     host.crudctl(&["plan", "--detailed-exitcode"]).expect(0, "no changes are pending");
-    assert_eq!(host.picture(), converged, "a plan changed the machine");
+    host.expect_picture(&converged, "a plan");
 
     a_new_release_and_back(&host);
     releases_that_fail(&host);
@@ -62,6 +63,20 @@ fn a_service_from_nothing_to_down() {
     host.crudctl(&["down", "--volumes"]).expect(0, "changed=");
     let left = host.ssh("docker ps -aq; docker volume ls -q; docker images -q; ls /etc/nginx/conf.d /var/lib/crudctl");
     assert_eq!(left.split_whitespace().collect::<Vec<_>>(), ["/etc/nginx/conf.d:", "/var/lib/crudctl:"], "{left}");
+}
+
+/// Where `up` can't do its work it says so before it changes anything, with what to do.
+fn refusals(host: &Host) {
+    let before = host.picture();
+    host.inventory_user("locked");
+    host.crudctl(&["up"]).expect(2, "--ask-become-pass");
+    host.inventory_user("deploy");
+    host.expect_picture(&before, "a refusal");
+    host.ssh("mv /usr/bin/apt-get /usr/bin/apt-get.away");
+    let before = host.picture();
+    host.crudctl(&["up"]).expect(2, "needs root (or sudo) and apt");
+    host.expect_picture(&before, "a refusal");
+    host.ssh("mv /usr/bin/apt-get.away /usr/bin/apt-get");
 }
 
 fn a_new_release_and_back(host: &Host) {
@@ -121,7 +136,11 @@ fn locks(host: &Host) {
     // Another operator, at work.
     let other = host.hold_lock();
     host.crudctl(&["up"]).expect(7, "locked by bob@desk");
+    host.crudctl(&["up", "--lock-wait", "1"]).expect(7, "locked by bob@desk");
+    let waiting = host.start(&["up", "--lock-wait", "60"]);
+    std::thread::sleep(Duration::from_secs(2));
     drop(other);
+    assert!(waiting.wait_with_output().expect("ended").status.success(), "it did not wait for the lock");
     // Another one, whose process was killed: its shell on the host is gone.
     host.ssh("printf '4194000 1\\nbob@desk since yesterday\\n' >/var/lib/crudctl/lock");
     host.crudctl(&["up"]).expect(0, "took over the stale lock of bob@desk since yesterday");
@@ -134,8 +153,23 @@ fn locks(host: &Host) {
         child.kill().expect("killed");
         child.wait().expect("ended");
     }
-    let said = host.crudctl(&["up"]);
-    said.expect(0, "look further");
+    host.crudctl(&["up"]).expect(0, "look further");
+    // Ctrl-C: it ends by itself, gives the lock back, and the next run converges.
+    for (n, wait) in [500, 1500].into_iter().enumerate() {
+        host.project(&project(BUNDLED, &format!("service: {{env: {{M: '{n}'}}}}\n")));
+        let child = host.start(&["up"]);
+        std::thread::sleep(Duration::from_millis(wait));
+        let id = i32::try_from(child.id()).expect("a process id");
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(id), nix::sys::signal::Signal::SIGINT).expect("interrupted");
+        let ended = child.wait_with_output().expect("ended");
+        assert!(matches!(ended.status.code(), Some(0 | 130)), "{ended:?}");
+        let since = Instant::now();
+        while host.ssh("ls /var/lib/crudctl").trim() != "employees" {
+            assert!(since.elapsed() < Duration::from_secs(5), "the lock stayed");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+    host.crudctl(&["up"]).expect(0, "look further");
     host.crudctl(&["up"]).expect(0, "changed=0");
     let since = Instant::now();
     while host.masters() > 0 {

@@ -9,8 +9,8 @@ use crate::modules::guarded::{Call, GUARD, Guarded, variables};
 
 /// Takes the host's lock, or gives it back.
 ///
-/// The lock belongs to the session's shell on the host, which ends with the operator's process, however that ends: a lock whose
-/// shell is gone is taken over with a warning, one whose shell lives never. A host that stays locked is a failure with `rc` 7 that
+/// The lock belongs to the session's shell on the host, which ends with the operator's process, however that ends, and gives the lock
+/// back then. A lock whose shell is gone without that (killed, a power cut) is taken over with a warning, one whose shell lives never. A host that stays locked is a failure with `rc` 7 that
 /// names the owner and the shell. In check mode nothing is locked.
 ///
 /// ```yaml
@@ -49,7 +49,7 @@ fn path() -> String {
 
 /// `p=FILE own=OWNER w=SECONDS crud_lock` takes it, `p=FILE crud_unlock` gives it back.
 /// The file has the shell's process id and its start (field 22 of `proc(5)`'s stat) in its first line and the owner in its second.
-/// `ln` makes it, which only one can; a stale one is renamed first, and put back where it was not the one that was judged.
+/// The session's shell gives it back at its end, where nobody did before. `ln` makes it, which only one can; a stale one is renamed first, and put back where it was not the one that was judged.
 static LOCK: ShellFunction = ShellFunction {
     name: "crud_lock",
     text: r#"crud_lk_id() { lk_i=$(sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d ' ' -f 20) && [ -n "$lk_i" ] && echo "$1 $lk_i"; }
@@ -70,7 +70,8 @@ elif [ -e "$p" ] && [ "$lk_n" -ge "$w" ]; then rm -f "$lk_t"; echo "locked by $l
 elif [ -e "$p" ]; then lk_n=$((lk_n + 1)); sleep 1
 elif [ ! -w "$lk_d" ]; then rm -f "$lk_t"; return 1; fi
 done
-rm -f "$lk_t"; }
+rm -f "$lk_t"
+{ [ -d "$crud_dir" ] || mkdir -m 700 "$crud_dir"; } && printf %s "$p" >"$crud_dir/lock" && echo 'p=$(cat "$crud_dir/lock"); crud_lk_give' >"$crud_dir/exit"; }
 crud_lk_give() { [ "$(sed -n 1p "$p" 2>/dev/null)" != "$(crud_lk_id $$)" ] || rm -f "$p"; }
 crud_lock() { crud_act crud_lk_take; }
 crud_unlock() { crud_act crud_lk_give; }"#,
