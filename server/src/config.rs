@@ -50,6 +50,15 @@ pub struct Settings {
     /// PostgreSQL database.
     #[arg(long, env = "DB_NAME", global = true)]
     pub db_name: Option<String>,
+    /// MySQL host, or host:port, when there is no DATABASE_URL.
+    #[arg(long, env = "MYSQL_HOST", global = true)]
+    pub mysql_host: Option<String>,
+    /// MySQL account.
+    #[arg(long, env = "MYSQL_USER", global = true)]
+    pub mysql_user: Option<String>,
+    /// MySQL database.
+    #[arg(long, env = "MYSQL_DATABASE", global = true)]
+    pub mysql_database: Option<String>,
     /// Resources, separated by commas: a path adds a declaration (or a folder of them), a name selects; without names
     /// all are served.
     #[arg(long, env = "CRUD_RESOURCES", value_delimiter = ',', global = true)]
@@ -84,29 +93,44 @@ pub struct Settings {
 const DEFAULT_DATABASE: &str = "sqlite:///data/crud.db";
 
 impl Settings {
-    /// The database, by `DATABASE_URL`, else the variables of seed 000, else the file of the image's volume.
+    /// The database, by `DATABASE_URL`, else the variables of the seeds, else the file of the image's volume. Passwords
+    /// come from the environment alone (`DB_PASSWORD`, `MYSQL_PASSWORD`): a flag would show them in process lists.
     pub fn target(&self) -> anyhow::Result<Target> {
         if let Some(url) = self.database_url.as_deref().filter(|url| !url.is_empty()) {
             return Target::from_url(url).context("DATABASE_URL");
         }
-        let seed = [&self.db_username, &self.db_url, &self.db_name];
-        if seed.iter().all(|value| value.is_none()) {
-            return Target::from_url(DEFAULT_DATABASE);
+        let postgres = parts(["DB_URL", "DB_USERNAME", "DB_NAME"], [&self.db_url, &self.db_username, &self.db_name])?;
+        let mysql = parts(
+            ["MYSQL_HOST", "MYSQL_USER", "MYSQL_DATABASE"],
+            [&self.mysql_host, &self.mysql_user, &self.mysql_database],
+        )?;
+        let password = |name: &str| std::env::var(name).ok();
+        match (postgres, mysql) {
+            (None, None) => Target::from_url(DEFAULT_DATABASE),
+            (Some(parts), None) => {
+                Target::postgres_parts(&Parts { password: password("DB_PASSWORD"), ..parts }).context("DB_URL")
+            }
+            (None, Some(parts)) => {
+                Target::mysql_parts(&Parts { password: password("MYSQL_PASSWORD"), ..parts }).context("MYSQL_HOST")
+            }
+            (Some(_), Some(_)) => bail!("DB_* and MYSQL_* name two databases: set one of them, or DATABASE_URL"),
         }
-        let (Some(user), Some(database)) = (&self.db_username, &self.db_name) else {
-            bail!("DB_USERNAME and DB_NAME belong together: set both, or DATABASE_URL");
-        };
-        Target::postgres_parts(&Parts {
-            host: self.db_url.clone(),
-            user: user.clone(),
-            password: std::env::var("DB_PASSWORD").ok(),
-            database: database.clone(),
-        })
-        .context("DB_URL")
     }
 
     /// The longest wait for a connection.
     pub fn wait(&self) -> Duration {
         Duration::from_secs(self.database_wait)
     }
+}
+
+/// Host, account and database, if any of them is given; the password is still to come.
+fn parts(names: [&str; 3], values: [&Option<String>; 3]) -> anyhow::Result<Option<Parts>> {
+    let [host, user, database] = values.map(|value| value.clone().filter(|value| !value.is_empty()));
+    if host.is_none() && user.is_none() && database.is_none() {
+        return Ok(None);
+    }
+    let (Some(user), Some(database)) = (user, database) else {
+        bail!("{} and {} belong together: set both, or DATABASE_URL", names[1], names[2]);
+    };
+    Ok(Some(Parts { host, user, password: None, database }))
 }

@@ -17,7 +17,8 @@ use crate::config::Settings;
 use crate::http::api::idempotency;
 use crate::http::{self, App};
 use crate::log;
-use crate::store::{StoreError, Target, migrate};
+use crate::store::error::may_pass;
+use crate::store::{Target, migrate};
 
 /// Serves until SIGTERM or SIGINT.
 pub fn run(settings: &Settings) -> anyhow::Result<()> {
@@ -124,20 +125,6 @@ async fn forget_keys(app: Arc<App>) {
             Err(error) => log::warn("old idempotency keys stay for now", &[("error", error.to_string())]),
         }
     }
-}
-
-fn may_pass(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| match cause.downcast_ref::<sqlx::Error>() {
-        // A container's database may come up before its account and database are made.
-        Some(sqlx::Error::Database(db)) if matches!(db.code().as_deref(), Some("3D000" | "28P01" | "28000")) => true,
-        Some(sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_)) => true,
-        Some(sqlx::Error::Database(db)) => {
-            let code = db.code().unwrap_or_default();
-            code.len() == 5 && ["08", "53", "57P"].iter().any(|class| code.starts_with(class))
-        }
-        Some(_) => false,
-        None => matches!(cause.downcast_ref::<StoreError>(), Some(StoreError::Unavailable(_))),
-    })
 }
 
 /// Asks `/healthz` on this machine, in an image that has no other program to do it.

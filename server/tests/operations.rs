@@ -6,7 +6,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use common::databases::{Database as _, Postgres, Sqlite, free_port, left_out};
+use common::databases::{Database as _, MariaDb, Postgres, Sqlite, Stoppable, free_port, left_out};
 use common::{Server, command};
 use serde_json::{Value, json};
 
@@ -86,17 +86,28 @@ fn a_bad_setting_ends_the_start_with_a_reason_and_without_secrets() {
 }
 
 #[test]
-fn waits_for_the_database_and_survives_its_restart() {
-    if left_out("waits_for_the_database_and_survives_its_restart") {
-        return;
+fn waits_for_postgres_and_survives_its_restart() {
+    if !left_out("waits_for_postgres_and_survives_its_restart") {
+        survives_restarts(&mut Postgres::start());
     }
-    let mut database = Postgres::start();
+}
+
+#[test]
+fn waits_for_mariadb_and_survives_its_restart() {
+    if !left_out("waits_for_mariadb_and_survives_its_restart") {
+        survives_restarts(&mut MariaDb::start());
+    }
+}
+
+fn survives_restarts(database: &mut dyn Stoppable) {
     database.down();
     let mut server = Server::launch(&[("DATABASE_URL", &database.url()), ("DATABASE_WAIT", "1")], &[]);
     assert_eq!(server.get("/healthz").status, 200);
     assert_eq!(server.get("/readyz").status, 503);
-    let answer = server.get("/employees/get");
-    assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")), "{answer:?}");
+    for path in ["/employees/get", "/api/employees"] {
+        let answer = server.get(path);
+        assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")), "{answer:?}");
+    }
     database.up();
     server.wait_for("\"ready\"");
     assert_eq!(server.get("/readyz").status, 200);

@@ -22,6 +22,9 @@ pub struct Usage {
     pub max: u32,
 }
 
+/// A value that a column cannot hold is an error, whatever the server is set to, and is never cut short.
+const STRICT: &str = "SET SESSION sql_mode = concat(@@sql_mode, ',STRICT_ALL_TABLES')";
+
 /// A database with its pool.
 #[derive(Debug)]
 pub enum Database {
@@ -105,11 +108,11 @@ impl Database {
     pub fn new(target: &Target, size: u32, wait: Duration) -> Self {
         match target {
             Target::Sqlite(options, _) => Self::Sqlite {
-                read: Pool::new((**options).clone(), size, wait),
-                write: Pool::new((**options).clone(), 1, wait),
+                read: Pool::new((**options).clone(), size, wait, None),
+                write: Pool::new((**options).clone(), 1, wait, None),
             },
-            Target::Postgres(options) => Self::Postgres(Pool::new((**options).clone(), size, wait)),
-            Target::Mysql(options) => Self::Mysql(Pool::new((**options).clone(), size, wait)),
+            Target::Postgres(options) => Self::Postgres(Pool::new((**options).clone(), size, wait, None)),
+            Target::Mysql(options) => Self::Mysql(Pool::new((**options).clone(), size, wait, Some(STRICT))),
         }
     }
 

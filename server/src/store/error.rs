@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use sqlx::error::DatabaseError;
+use sqlx::mysql::MySqlDatabaseError;
+
 /// A failed database call.
 #[derive(Debug)]
 pub enum StoreError {
@@ -38,7 +41,7 @@ impl From<sqlx::Error> for StoreError {
             E::Database(db) if db.is_unique_violation() => {
                 Self::Unique(db.constraint().map_or_else(|| refused(db.message()), str::to_owned))
             }
-            E::Database(db) if transient(db.code().as_deref()) => Self::Unavailable(error.to_string()),
+            E::Database(db) if transient(&**db) => Self::Unavailable(error.to_string()),
             _ => Self::Other(error.to_string()),
         }
     }
@@ -54,13 +57,38 @@ fn refused(message: &str) -> String {
     message.rsplit(": ").next().unwrap_or(message).to_owned()
 }
 
-/// Codes by which a database says "not now": SQLSTATE classes 08 (connection), 53 (resources), 57P (shutdown, starting
-/// up), 40 (deadlock or serialisation failure), and `SQLite`'s BUSY (5) and LOCKED (6) with their extended forms.
-fn transient(code: Option<&str>) -> bool {
-    code.is_some_and(|code| {
+/// Whether the database says "not now": SQLSTATE classes 08 (connection), 53 (resources), 57P (shutdown, starting up), 40
+/// (deadlock or serialisation failure); `SQLite`'s BUSY (5) and LOCKED (6) with their extended forms; and those of MySQL's
+/// own numbers that have no class: 1205 (lock wait timeout), 1203 and 1226 (too many connections of one account), 1290
+/// and 1836 (read only, as while roles change).
+fn transient(error: &(dyn DatabaseError + 'static)) -> bool {
+    if let Some(mysql) = error.try_downcast_ref::<MySqlDatabaseError>()
+        && matches!(mysql.number(), 1203 | 1205 | 1226 | 1290 | 1836)
+    {
+        return true;
+    }
+    error.code().is_some_and(|code| {
         if code.len() == 5 {
             return ["08", "53", "57P", "40"].iter().any(|class| code.starts_with(class));
         }
         code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6))
+    })
+}
+
+/// Whether a failed start may go well later: what is transient, and an account or a database that is not made yet, as
+/// when the database's container comes up beside this one.
+pub fn may_pass(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| match cause.downcast_ref::<sqlx::Error>() {
+        Some(sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_)) => true,
+        Some(sqlx::Error::Database(db)) => {
+            // PostgreSQL: no such database, wrong password, no such account. MySQL: access denied, no such database.
+            transient(&**db)
+                || match db.try_downcast_ref::<MySqlDatabaseError>() {
+                    Some(mysql) => matches!(mysql.number(), 1044 | 1045 | 1049),
+                    None => matches!(db.code().as_deref(), Some("3D000" | "28P01" | "28000")),
+                }
+        }
+        Some(_) => false,
+        None => matches!(cause.downcast_ref::<StoreError>(), Some(StoreError::Unavailable(_))),
     })
 }

@@ -7,7 +7,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use sqlx::{ConnectOptions, Connection, Database};
+use sqlx::{ConnectOptions, Connection, Database, Executor};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::error::StoreError;
@@ -20,6 +20,7 @@ pub struct Pool<D: Database> {
     permits: Semaphore,
     max: u32,
     wait: Duration,
+    setup: Option<&'static str>,
 }
 
 /// A connection on loan. It goes back to the pool by [`Lease::keep`]; dropped, it is closed.
@@ -30,10 +31,19 @@ pub struct Lease<'p, D: Database> {
     _permit: SemaphorePermit<'p>,
 }
 
-impl<D: Database> Pool<D> {
-    /// No connection is opened yet. `wait` bounds the time to get one, queueing and connecting together.
-    pub fn new(options: <D::Connection as Connection>::Options, max: u32, wait: Duration) -> Self {
-        Self { options, idle: Mutex::new(Vec::new()), permits: Semaphore::new(max as usize), max, wait }
+impl<D: Database> Pool<D>
+where
+    for<'c> &'c mut D::Connection: Executor<'c, Database = D>,
+{
+    /// No connection is opened yet. `wait` bounds the time to get one, queueing and connecting together; `setup` is a
+    /// statement that each new connection begins with.
+    pub fn new(
+        options: <D::Connection as Connection>::Options,
+        max: u32,
+        wait: Duration,
+        setup: Option<&'static str>,
+    ) -> Self {
+        Self { options, idle: Mutex::new(Vec::new()), permits: Semaphore::new(max as usize), max, wait, setup }
     }
 
     /// An idle connection, or a new one.
@@ -43,13 +53,21 @@ impl<D: Database> Pool<D> {
             let idle = self.lock().pop();
             let connection = match idle {
                 Some(connection) => connection,
-                None => self.options.connect().await.map_err(StoreError::from)?,
+                None => self.connect().await?,
             };
             Ok(Lease { pool: self, connection: Some(connection), _permit: permit })
         };
         tokio::time::timeout(self.wait, get)
             .await
             .unwrap_or(Err(StoreError::Unavailable("no connection became free in time".into())))
+    }
+
+    async fn connect(&self) -> Result<D::Connection, StoreError> {
+        let mut connection = self.options.connect().await?;
+        if let Some(setup) = self.setup {
+            connection.execute(setup).await?;
+        }
+        Ok(connection)
     }
 
     /// Forgets the idle connections: called when one turned out dead, since its siblings most likely are too.
@@ -80,7 +98,10 @@ impl<D: Database> Pool<D> {
     }
 }
 
-impl<D: Database> Lease<'_, D> {
+impl<D: Database> Lease<'_, D>
+where
+    for<'c> &'c mut D::Connection: Executor<'c, Database = D>,
+{
     /// The connection itself.
     pub fn connection(&mut self) -> &mut D::Connection {
         self.connection.as_mut().expect("taken only by `keep`, which consumes the lease")

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use super::{Database, free_port, is_root, new_name, sql, text};
+use super::{Database, Stoppable, free_port, is_root, new_name, sql, text};
 
 /// A server on a loopback port. Stopped when dropped.
 pub struct MariaDb {
@@ -34,6 +34,8 @@ impl MariaDb {
         let mut server = Self { folder, port: free_port(), child: None };
         let mut install = Command::new("mariadb-install-db");
         install.args(["--no-defaults", "--skip-test-db", "--auth-root-authentication-method=normal"]);
+        // Of its own, since servers that start at once name their temporary tables alike.
+        install.arg(format!("--tmpdir={}", text(server.folder.path())));
         run(server.as_account(install.arg(format!("--datadir={}", text(&server.data())))));
         server.up();
         let account = format!(
@@ -51,39 +53,6 @@ impl MariaDb {
             &account,
         ]));
         server
-    }
-
-    /// Starts it (again) and waits until it takes connections.
-    pub fn up(&mut self) {
-        let log = std::fs::File::create(self.folder.path().join("server.log")).expect("a log");
-        let mut command = Command::new("/usr/sbin/mariadbd");
-        command
-            .args(["--no-defaults", "--bind-address=127.0.0.1", "--skip-name-resolve", "--max-connections=120"])
-            .arg(format!("--port={}", self.port))
-            .arg(format!("--datadir={}", text(&self.data())))
-            .arg(format!("--socket={}", text(&self.socket())))
-            .arg(format!("--pid-file={}", text(&self.folder.path().join("pid"))));
-        self.as_account(&mut command);
-        let again = log.try_clone().expect("a log");
-        self.child = Some(command.stdin(Stdio::null()).stdout(log).stderr(again).spawn().expect("it starts"));
-        let end = Instant::now() + Duration::from_mins(1);
-        let ping = |server: &Self| {
-            let mut command = Command::new("mariadb-admin");
-            command.args(["--no-defaults", "--user=root", "--socket", &text(&server.socket()), "ping"]);
-            command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
-        };
-        while !ping(self) {
-            let said = std::fs::read_to_string(self.folder.path().join("server.log")).unwrap_or_default();
-            assert!(Instant::now() < end, "MariaDB does not come up: {said}");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-
-    pub fn down(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            run(Command::new("kill").arg(child.id().to_string()));
-            child.wait().expect("waited");
-        }
     }
 
     pub fn host(&self) -> String {
@@ -116,6 +85,42 @@ impl Database for MariaDb {
         let name = new_name();
         sql(&self.url(), &format!("CREATE DATABASE {name}"));
         self.url_of(&name)
+    }
+}
+
+impl Stoppable for MariaDb {
+    fn down(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            run(Command::new("kill").arg(child.id().to_string()));
+            child.wait().expect("waited");
+        }
+    }
+
+    /// Starts it (again) and waits until it takes connections.
+    fn up(&mut self) {
+        let log = std::fs::File::create(self.folder.path().join("server.log")).expect("a log");
+        let mut command = Command::new("/usr/sbin/mariadbd");
+        command
+            .args(["--no-defaults", "--bind-address=127.0.0.1", "--skip-name-resolve", "--max-connections=120"])
+            .arg(format!("--port={}", self.port))
+            .arg(format!("--datadir={}", text(&self.data())))
+            .arg(format!("--tmpdir={}", text(self.folder.path())))
+            .arg(format!("--socket={}", text(&self.socket())))
+            .arg(format!("--pid-file={}", text(&self.folder.path().join("pid"))));
+        self.as_account(&mut command);
+        let again = log.try_clone().expect("a log");
+        self.child = Some(command.stdin(Stdio::null()).stdout(log).stderr(again).spawn().expect("it starts"));
+        let end = Instant::now() + Duration::from_mins(1);
+        let ping = |server: &Self| {
+            let mut command = Command::new("mariadb-admin");
+            command.args(["--no-defaults", "--user=root", "--socket", &text(&server.socket()), "ping"]);
+            command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+        };
+        while !ping(self) {
+            let said = std::fs::read_to_string(self.folder.path().join("server.log")).unwrap_or_default();
+            assert!(Instant::now() < end, "MariaDB does not come up: {said}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crud_server::store::Target;
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _, Row as _};
 
 pub use mariadb::MariaDb;
 pub use postgres::Postgres;
@@ -23,6 +23,13 @@ pub trait Database {
 
     /// The URL of another database on it, new and empty.
     fn fresh(&self) -> String;
+}
+
+/// A server that can be stopped and started again, with its data.
+pub trait Stoppable: Database {
+    fn down(&mut self);
+
+    fn up(&mut self);
 }
 
 /// One behaviour, on the empty database of this URL.
@@ -66,23 +73,53 @@ pub fn run(database: &dyn Database, cases: &[Case]) {
 
 /// The first column of a statement's rows, as text.
 pub fn sql(url: &str, statement: &str) -> Vec<String> {
-    macro_rules! texts {
-        ($options:expr) => {{
-            let mut connection = $options.connect().await.expect("connected");
-            let rows = connection.fetch_all(AssertSqlSafe(statement)).await.expect(statement);
-            connection.close().await.expect("closed");
-            let text = |row: &_| sqlx::Row::try_get_unchecked::<String, _>(row, 0).expect("text");
-            rows.iter().map(text).collect()
-        }};
-    }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    runtime.block_on(async {
-        match Target::from_url(url).expect("a URL") {
-            Target::Sqlite(options, _) => texts!(options),
-            Target::Postgres(options) => texts!(options),
-            Target::Mysql(options) => texts!(options),
+    Held::new(url, &[]).run(statement)
+}
+
+/// A connection, with whatever locks its statements took. Closed when dropped.
+pub struct Held {
+    runtime: tokio::runtime::Runtime,
+    connection: Connection,
+}
+
+enum Connection {
+    Sqlite(sqlx::SqliteConnection),
+    Postgres(sqlx::PgConnection),
+    Mysql(sqlx::MySqlConnection),
+}
+
+impl Held {
+    pub fn new(url: &str, statements: &[&str]) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let connection = runtime.block_on(async {
+            match Target::from_url(url).expect("a URL") {
+                Target::Sqlite(options, _) => options.connect().await.map(Connection::Sqlite),
+                Target::Postgres(options) => options.connect().await.map(Connection::Postgres),
+                Target::Mysql(options) => options.connect().await.map(Connection::Mysql),
+            }
+        });
+        let mut held = Self { runtime, connection: connection.expect("connected") };
+        for statement in statements {
+            held.run(statement);
         }
-    })
+        held
+    }
+
+    pub fn run(&mut self, statement: &str) -> Vec<String> {
+        macro_rules! texts {
+            ($connection:expr) => {{
+                let rows = $connection.fetch_all(AssertSqlSafe(statement)).await.expect(statement);
+                rows.iter().map(|row| row.try_get_unchecked::<String, _>(0).expect("text")).collect()
+            }};
+        }
+        self.runtime.block_on(async {
+            match &mut self.connection {
+                Connection::Sqlite(connection) => texts!(connection),
+                Connection::Postgres(connection) => texts!(connection),
+                Connection::Mysql(connection) => texts!(connection),
+            }
+        })
+    }
 }
 
 /// Whether tests with other parts than Rust are to be left out, which is said aloud.

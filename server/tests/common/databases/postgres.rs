@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-use super::{Database, free_port, is_root, new_name, sql, text};
+use super::{Database, Stoppable, free_port, is_root, new_name, sql, text};
 
 /// A PostgreSQL server. Stopped when dropped.
 pub struct Postgres {
@@ -76,21 +76,6 @@ impl Postgres {
         assert!(status.success() || !must, "{} failed: {said}", program.display());
     }
 
-    /// Starts it (again), on another port if that one is taken by now.
-    pub fn up(&mut self) {
-        let options = format!(
-            "-c listen_addresses=127.0.0.1 -c port={} -c unix_socket_directories={} -c max_connections=120",
-            self.port,
-            self.folder.path().display()
-        );
-        let log = self.folder.path().join("data/server.log");
-        self.run("pg_ctl", &["-w", "-l", &text(&log), "-o", &options, "start"], true);
-    }
-
-    pub fn down(&self) {
-        self.run("pg_ctl", &["-w", "-m", "fast", "stop"], true);
-    }
-
     fn url_of(&self, database: &str) -> String {
         format!("postgres://{}:cr%40d%3Apass@127.0.0.1:{}/{database}", Self::USER, self.port)
     }
@@ -109,6 +94,23 @@ impl Database for Postgres {
         let name = new_name();
         sql(&self.url(), &format!("CREATE DATABASE {name}"));
         self.url_of(&name)
+    }
+}
+
+impl Stoppable for Postgres {
+    fn down(&mut self) {
+        self.run("pg_ctl", &["-w", "-m", "fast", "stop"], true);
+    }
+
+    /// Starts it (again), on another port if that one is taken by now.
+    fn up(&mut self) {
+        let options = format!(
+            "-c listen_addresses=127.0.0.1 -c port={} -c unix_socket_directories={} -c max_connections=120",
+            self.port,
+            self.folder.path().display()
+        );
+        let log = self.folder.path().join("data/server.log");
+        self.run("pg_ctl", &["-w", "-l", &text(&log), "-o", &options, "start"], true);
     }
 }
 
