@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::log::Level;
 use crate::store::{Parts, Target};
@@ -24,17 +24,36 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve (the default).
-    Serve,
+    Serve {
+        /// What to serve.
+        #[arg(value_enum, default_value = "all")]
+        service: Service,
+    },
     /// Ask the server on this machine for /healthz: exit 0 if it is alive, 1 if not.
-    Healthcheck,
+    Healthcheck {
+        /// What is served, for its port.
+        #[arg(value_enum, default_value = "all")]
+        service: Service,
+    },
+}
+
+/// The services in this program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Service {
+    /// All resources, on port 8080.
+    All,
+    /// Seed 003: the hardware, on port 5001.
+    Hardware,
+    /// Seed 003: the page that shows the hardware, on port 5000. It needs no database.
+    Portal,
 }
 
 /// The settings.
 #[derive(Clone, Debug, Args)]
 pub struct Settings {
-    /// Port to listen on.
-    #[arg(long, env = "PORT", default_value_t = 8080, global = true)]
-    pub port: u16,
+    /// Port to listen on; without one: 8080, for `hardware` 5001, for `portal` 5000.
+    #[arg(long, env = "PORT", global = true)]
+    pub port: Option<u16>,
     /// Address to listen on.
     #[arg(long, env = "BIND", default_value = "0.0.0.0", global = true)]
     pub bind: std::net::IpAddr,
@@ -81,6 +100,15 @@ pub struct Settings {
     /// Hours for which the answer to a request with an Idempotency-Key is kept.
     #[arg(long, env = "IDEMPOTENCY_HOURS", default_value_t = 24, global = true)]
     pub idempotency_hours: u32,
+    /// Where the portal asks for the hardware: a host, or host:port (5001 without one).
+    #[arg(long, env = "HARDWARE_HOST", default_value = "localhost", global = true)]
+    pub hardware_host: String,
+    /// Seconds that the portal waits for the hardware service before it shows what it knew.
+    #[arg(long, env = "HARDWARE_TIMEOUT", default_value_t = 2, global = true)]
+    pub hardware_timeout: u64,
+    /// Seconds for which the portal shows an answer without asking again.
+    #[arg(long, env = "CACHE_SECONDS", default_value_t = 30, global = true)]
+    pub cache_seconds: u64,
     /// How much is logged; `info` has one line a request.
     #[arg(long, env = "LOG_LEVEL", value_enum, ignore_case = true, default_value = "info", global = true)]
     pub log_level: Level,
@@ -115,6 +143,21 @@ impl Settings {
             }
             (Some(_), Some(_)) => bail!("DB_* and MYSQL_* name two databases: set one of them, or DATABASE_URL"),
         }
+    }
+
+    /// Where to listen.
+    pub fn port(&self, service: Service) -> u16 {
+        self.port.unwrap_or(match service {
+            Service::All => 8080,
+            Service::Hardware => 5001,
+            Service::Portal => 5000,
+        })
+    }
+
+    /// The words that select resources: its own for the hardware service, unless others are given.
+    pub fn resources(&self, service: Service) -> Vec<String> {
+        let given = !self.crud_resources.iter().all(String::is_empty);
+        if service == Service::Hardware && !given { vec!["hardware".into()] } else { self.crud_resources.clone() }
     }
 
     /// The longest wait for a connection.

@@ -5,7 +5,7 @@
 //! request ─► http::* (a contract) ─► records (the rules) ─► store::Database ─► SQLite | PostgreSQL | MySQL
 //! ```
 //!
-//! `config` holds every setting, `serve` the life of the process, `log` its words.
+//! `portal` is the page of seed 003, a process of its own that asks the hardware service. `config` holds every setting, `serve` the life of the process, `log` its words.
 
 pub mod clock;
 pub mod config;
@@ -13,6 +13,7 @@ pub mod declaration;
 pub mod http;
 pub mod log;
 pub mod model;
+pub mod portal;
 pub mod problem;
 pub mod records;
 pub mod serve;

@@ -3,15 +3,15 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use crud_server::config::{Cli, Command};
+use crud_server::config::{Cli, Command, Service};
 use crud_server::{log, serve};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     log::set_level(cli.settings.log_level);
-    let result = match &cli.command {
-        Some(Command::Healthcheck) => serve::healthcheck(&cli.settings),
-        Some(Command::Serve) | None => serve::run(&cli.settings),
+    let result = match cli.command.unwrap_or(Command::Serve { service: Service::All }) {
+        Command::Healthcheck { service } => serve::healthcheck(&cli.settings, service),
+        Command::Serve { service } => serve::run(&cli.settings, service),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

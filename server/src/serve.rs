@@ -12,38 +12,68 @@ use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
 
-use crate::config::Settings;
+use crate::config::{Service, Settings};
+use crate::declaration;
 use crate::http::api::idempotency;
-use crate::http::{self, App};
+use crate::http::{self, App, Frame};
 use crate::log;
+use crate::portal::{self, Portal};
 use crate::store::error::may_pass;
 use crate::store::{Target, migrate};
 
 /// Serves until SIGTERM or SIGINT.
-pub fn run(settings: &Settings) -> anyhow::Result<()> {
+pub fn run(settings: &Settings, service: Service) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
-    runtime.block_on(serve(settings))
+    runtime.block_on(async {
+        match service {
+            Service::All | Service::Hardware => data(settings, service).await,
+            Service::Portal => portal(settings).await,
+        }
+    })
 }
 
-async fn serve(settings: &Settings) -> anyhow::Result<()> {
+async fn data(settings: &Settings, service: Service) -> anyhow::Result<()> {
     let target = settings.target()?;
-    // Before anything else, so that a signal in the first milliseconds is not lost.
+    let resources = declaration::load(&settings.resources(service))?;
+    let app = Arc::new(App::new(settings, &target, resources));
+    let about = [("database", target.describe())];
+    let migration = tokio::spawn(prepare(app.clone(), target));
+    until_stopped(settings, service, http::router(&app), &app.frame, migration, &about).await?;
+    app.database.close().await;
+    log::info("stopped", &[]);
+    Ok(())
+}
+
+async fn portal(settings: &Settings) -> anyhow::Result<()> {
+    let portal = Portal::new(settings)?;
+    let frame = Frame::new(settings);
+    let about = [("hardware", portal.source())];
+    let router = http::framed(portal::routes(portal), &frame);
+    until_stopped(settings, Service::Portal, router, &frame, tokio::spawn(async { Ok(()) }), &about).await?;
+    log::info("stopped", &[]);
+    Ok(())
+}
+
+/// Listens at once, with a task beside it whose failure ends the process; on a signal, requests in flight may end.
+async fn until_stopped(
+    settings: &Settings,
+    service: Service,
+    router: axum::Router,
+    frame: &Frame,
+    mut beside: JoinHandle<anyhow::Result<()>>,
+    about: &[(&str, String)],
+) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let app = Arc::new(App::new(settings, &target)?);
-    let at = SocketAddr::new(settings.bind, settings.port);
+    let at = SocketAddr::new(settings.bind, settings.port(service));
     let listener = TcpListener::bind(at).await.with_context(|| format!("cannot listen on {at}"))?;
     let at = listener.local_addr()?;
-    let mut migration = tokio::spawn(prepare(app.clone(), target.clone()));
-    log::info(
-        "listening",
-        &[("address", at.to_string()), ("version", app.version.clone()), ("database", target.describe())],
-    );
+    log::info("listening", &[&[("address", at.to_string()), ("version", frame.version.clone())], about].concat());
 
     let graceful = GracefulShutdown::new();
-    let router = http::router(&app);
-    let mut migrating = true;
+    let mut busy = true;
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
@@ -54,24 +84,22 @@ async fn serve(settings: &Settings) -> anyhow::Result<()> {
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             },
-            done = &mut migration, if migrating => {
-                migrating = false;
-                done.context("the migration stopped")??;
+            done = &mut beside, if busy => {
+                busy = false;
+                done.context("a task of the server stopped")??;
             }
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
         }
     }
     drop(listener);
-    migration.abort();
-    app.stopping.store(true, Ordering::Release);
+    beside.abort();
+    frame.stopping.store(true, Ordering::Release);
     log::info("stopping: no new connections", &[]);
     let grace = Duration::from_secs(settings.grace_seconds);
     if tokio::time::timeout(grace, graceful.shutdown()).await.is_err() {
         log::warn("requests were still in flight at the end of the grace time", &[]);
     }
-    app.database.close().await;
-    log::info("stopped", &[]);
     Ok(())
 }
 
@@ -102,7 +130,7 @@ async fn prepare(app: Arc<App>, target: Target) -> anyhow::Result<()> {
             Ok(()) => {
                 app.migrated.store(true, Ordering::Release);
                 tokio::spawn(forget_keys(app.clone()));
-                log::info("ready", &[("after_ms", app.started.elapsed().as_millis().to_string())]);
+                log::info("ready", &[("after_ms", app.frame.started.elapsed().as_millis().to_string())]);
                 return Ok(());
             }
             Err(error) if may_pass(&error) => {
@@ -128,12 +156,12 @@ async fn forget_keys(app: Arc<App>) {
 }
 
 /// Asks `/healthz` on this machine, in an image that has no other program to do it.
-pub fn healthcheck(settings: &Settings) -> anyhow::Result<()> {
+pub fn healthcheck(settings: &Settings, service: Service) -> anyhow::Result<()> {
     let host = match settings.bind {
         bind if bind.is_unspecified() => std::net::Ipv4Addr::LOCALHOST.into(),
         bind => bind,
     };
-    let at = SocketAddr::new(host, settings.port);
+    let at = SocketAddr::new(host, settings.port(service));
     let limit = Duration::from_secs(3);
     let mut stream = TcpStream::connect_timeout(&at, limit).with_context(|| format!("nothing listens on {at}"))?;
     stream.set_read_timeout(Some(limit))?;

@@ -11,35 +11,37 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::json;
 
-use super::App;
+use super::{App, Frame};
 use crate::problem::Problem;
 
-pub(super) fn routes() -> Router<Arc<App>> {
-    Router::new()
-        .route("/", get(index))
-        .route("/healthz", get(alive))
-        .route("/readyz", get(ready))
-        .route("/version", get(version))
+/// Of every service.
+pub(super) fn of_all() -> Router<Arc<Frame>> {
+    Router::new().route("/healthz", get(alive)).route("/version", get(version))
 }
 
-async fn alive(State(app): State<Arc<App>>) -> Response {
-    Json(json!({"status": "ok", "version": app.version})).into_response()
+/// Of the service with data.
+pub(super) fn of_data() -> Router<Arc<App>> {
+    Router::new().route("/", get(index)).route("/readyz", get(ready))
 }
 
-async fn version(State(app): State<Arc<App>>) -> Response {
-    Json(json!({"version": app.version})).into_response()
+async fn alive(State(frame): State<Arc<Frame>>) -> Response {
+    Json(json!({"status": "ok", "version": frame.version})).into_response()
+}
+
+async fn version(State(frame): State<Arc<Frame>>) -> Response {
+    Json(json!({"version": frame.version})).into_response()
 }
 
 async fn ready(State(app): State<Arc<App>>) -> Response {
     let unavailable = |text: &str| Problem::new(StatusCode::SERVICE_UNAVAILABLE, text).into_response();
-    if app.stopping.load(Ordering::Acquire) {
+    if app.frame.stopping.load(Ordering::Acquire) {
         return unavailable("stopping");
     }
     if !app.migrated.load(Ordering::Acquire) {
         return unavailable("not ready: waiting for the database");
     }
     match tokio::time::timeout(Duration::from_secs(2), app.database.ping()).await {
-        Ok(Ok(())) => Json(json!({"status": "ready", "version": app.version})).into_response(),
+        Ok(Ok(())) => Json(json!({"status": "ready", "version": app.frame.version})).into_response(),
         Ok(Err(error)) => Problem::from(error).into_response(),
         Err(_) => unavailable("the database does not answer"),
     }
@@ -49,7 +51,7 @@ async fn index(State(app): State<Arc<App>>) -> Response {
     let names: Vec<String> = app.resources.iter().map(|resource| format!("/api/{}", resource.name)).collect();
     Json(json!({
         "service": "crud-server",
-        "version": app.version,
+        "version": app.frame.version,
         "resources": names,
         "reference": "/openapi.json",
         "operations": ["/healthz", "/readyz", "/version"],

@@ -12,7 +12,7 @@ use axum::response::{IntoResponse as _, Response};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::App;
+use super::{App, Frame};
 use crate::log::{self, Level};
 use crate::problem::Problem;
 
@@ -20,20 +20,20 @@ use crate::problem::Problem;
 #[derive(Clone, Copy, Debug)]
 pub struct Peer(pub SocketAddr);
 
-pub(super) async fn every_request(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+pub(super) async fn every_request(State(frame): State<Arc<Frame>>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let id = request_id(request.headers());
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
     let peer = request.extensions().get::<Peer>().map(|peer| peer.0.ip().to_string());
-    let answer = tokio::time::timeout(app.timeout, next.run(request)).await;
+    let answer = tokio::time::timeout(frame.timeout, next.run(request)).await;
     let mut response = answer
         .unwrap_or_else(|_| Problem::new(StatusCode::GATEWAY_TIMEOUT, "the request took too long").into_response());
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(&id) {
         headers.insert("x-request-id", value);
     }
-    if let Ok(value) = HeaderValue::from_str(&app.version) {
+    if let Ok(value) = HeaderValue::from_str(&frame.version) {
         headers.insert("x-crud-version", value);
     }
     if log::enabled(Level::Info) {

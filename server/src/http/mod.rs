@@ -12,7 +12,7 @@ mod strict_json;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::extract::Request;
 use axum::http::StatusCode;
@@ -22,7 +22,6 @@ use tower::util::MapRequest;
 pub use layers::Peer;
 
 use crate::config::Settings;
-use crate::declaration;
 use crate::model::Resource;
 use crate::problem::Problem;
 use crate::store::{Database, Target};
@@ -38,35 +37,51 @@ pub struct App {
     pub keys: Resource,
     /// The tables are there.
     pub migrated: AtomicBool,
+    /// How long a key is kept.
+    pub idempotency_hours: u32,
+    /// Largest body.
+    pub max_body: usize,
+    /// What it has in common with the portal.
+    pub frame: Arc<Frame>,
+}
+
+/// What every service of this program has.
+#[derive(Debug)]
+pub struct Frame {
     /// The process ends: send it no more requests.
     pub stopping: AtomicBool,
     /// When the process came up.
     pub started: Instant,
     /// The version that it names.
     pub version: String,
-    /// How long a key is kept.
-    pub idempotency_hours: u32,
-    /// Largest body.
-    pub max_body: usize,
     /// Longest request.
-    pub timeout: std::time::Duration,
+    pub timeout: Duration,
+}
+
+impl Frame {
+    /// From the settings.
+    pub fn new(settings: &Settings) -> Arc<Self> {
+        Arc::new(Self {
+            stopping: AtomicBool::new(false),
+            started: Instant::now(),
+            version: settings.crud_version.clone(),
+            timeout: Duration::from_secs(settings.request_timeout),
+        })
+    }
 }
 
 impl App {
     /// From the settings; connects to nothing yet.
-    pub fn new(settings: &Settings, target: &Target) -> anyhow::Result<Self> {
-        Ok(Self {
+    pub fn new(settings: &Settings, target: &Target, resources: Vec<Resource>) -> Self {
+        Self {
             database: Database::new(target, settings.database_pool, settings.wait()),
-            resources: declaration::load(&settings.crud_resources)?,
+            resources,
             keys: api::idempotency::table(),
             migrated: AtomicBool::new(false),
-            stopping: AtomicBool::new(false),
-            started: Instant::now(),
-            version: settings.crud_version.clone(),
             idempotency_hours: settings.idempotency_hours,
             max_body: settings.max_body_bytes,
-            timeout: std::time::Duration::from_secs(settings.request_timeout),
-        })
+            frame: Frame::new(settings),
+        }
     }
 
     /// Every table that the server needs.
@@ -85,22 +100,27 @@ impl App {
     }
 }
 
-/// All routes.
+/// All routes of the data service.
 pub fn router(app: &Arc<App>) -> Router {
     let data = Router::new()
         .merge(api::routes())
         .merge(seeds::routes(app))
         .layer(middleware::from_fn_with_state(app.clone(), layers::migrated));
+    let routes = Router::new().merge(health::of_data()).merge(openapi::routes()).merge(data).with_state(app.clone());
+    framed(routes, &app.frame)
+}
+
+/// The routes of a service with those that every service has, and with what every request meets.
+pub fn framed(routes: Router, frame: &Arc<Frame>) -> Router {
     Router::new()
-        .merge(health::routes())
-        .merge(openapi::routes())
-        .merge(data)
+        .merge(health::of_all())
         .fallback(|| async { Problem::not_found("path") })
         .method_not_allowed_fallback(|| async {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this path does not take this method")
         })
-        .layer(middleware::from_fn_with_state(app.clone(), layers::every_request))
-        .with_state(app.clone())
+        .with_state(frame.clone())
+        .merge(routes)
+        .layer(middleware::from_fn_with_state(frame.clone(), layers::every_request))
 }
 
 /// Tells the handlers who is asking.

@@ -29,7 +29,7 @@ async fn document(State(app): State<Arc<App>>) -> Response {
     }
     Json(json!({
         "openapi": "3.1.0",
-        "info": {"title": "crud-server", "version": app.version},
+        "info": {"title": "crud-server", "version": app.frame.version},
         "tags": tags,
         "paths": paths,
         "components": {"schemas": components},

@@ -13,13 +13,13 @@ use axum::routing::{delete, get, patch, post};
 use axum::{Json, Router};
 use serde_json::{Map, Value as Value_, json};
 
-use super::{Segment, answer, segment};
+use super::{Segment, all, answer, object, resource, segment};
 use crate::clock;
 use crate::http::{App, body};
 use crate::model::{Resource, Value};
 use crate::problem::Problem;
 use crate::records;
-use crate::store::{Condition, Select};
+use crate::store::{Condition, Row};
 
 pub(super) const NAME: &str = "employees";
 
@@ -36,7 +36,7 @@ pub(super) fn routes() -> Router<Arc<App>> {
 
 async fn add(State(app): State<Arc<App>>, body: Body) -> Response {
     let run = async {
-        let resource = employees(&app)?;
+        let resource = resource(&app, NAME)?;
         let row = records::read_new(resource, &request(&app, body).await?)?;
         records::create(&app.database, resource, std::slice::from_ref(&row)).await?;
         Ok((StatusCode::CREATED, one(resource, &row)).into_response())
@@ -46,9 +46,8 @@ async fn add(State(app): State<Arc<App>>, body: Body) -> Response {
 
 async fn list(State(app): State<Arc<App>>) -> Response {
     let run = async {
-        let resource = employees(&app)?;
-        let query = Select { sort: records::default_sort(), ..Select::default() };
-        let rows = app.database.select(resource, &query).await?;
+        let resource = resource(&app, NAME)?;
+        let rows = all(&app, resource).await?;
         let rows: Vec<Value_> = rows.iter().map(|row| shown(resource, row)).collect();
         Ok(Json(json!({"employees": rows, "message": "success"})).into_response())
     };
@@ -57,7 +56,7 @@ async fn list(State(app): State<Arc<App>>) -> Response {
 
 async fn update(State(app): State<Arc<App>>, email: Segment, body: Body) -> Response {
     let run = async {
-        let resource = employees(&app)?;
+        let resource = resource(&app, NAME)?;
         let object = request(&app, body).await?;
         if object.is_empty() {
             return Err(Problem::bad("at least one of `name`, `age` and `email` must be given"));
@@ -73,16 +72,12 @@ async fn update(State(app): State<Arc<App>>, email: Segment, body: Body) -> Resp
 
 async fn remove(State(app): State<Arc<App>>, email: Segment) -> Response {
     let run = async {
-        let resource = employees(&app)?;
+        let resource = resource(&app, NAME)?;
         let key = [Condition::equal("email", Value::Text(segment(email, "employee")?))];
         let gone = app.database.delete(resource, &key).await?;
         if gone == 0 { Err(Problem::not_found("employee")) } else { Ok(StatusCode::NO_CONTENT.into_response()) }
     };
     answer(run.await)
-}
-
-fn employees(app: &App) -> Result<&Resource, Problem> {
-    app.resource(NAME).ok_or_else(|| Problem::not_found("resource"))
 }
 
 /// The request's object, restricted to the three fields, with a textual age as a number.
@@ -97,22 +92,15 @@ async fn request(app: &App, body: Body) -> Result<Map<String, Value_>, Problem> 
     Ok(object)
 }
 
-fn one(resource: &Resource, row: &[Value]) -> Json<Value_> {
+fn one(resource: &Resource, row: &Row) -> Json<Value_> {
     Json(json!({"employee": shown(resource, row), "message": "success"}))
 }
 
 /// Keys in the order of the alphabet, as Flask writes them.
-fn shown(resource: &Resource, row: &[Value]) -> Value_ {
-    let columns = resource.columns();
-    let value = |name: &str| {
-        let value = columns.iter().zip(row).find(|(column, _)| column.name == name).map(|(_, value)| value);
-        match value {
-            Some(Value::Time(at)) => clock::spaced(*at).into(),
-            Some(Value::Int(number)) => number.to_string().into(),
-            Some(value) => value.to_json(),
-            None => Value_::Null,
-        }
-    };
-    let names = ["age", "created_at", "email", "id", "name", "updated_at"];
-    Value_::Object(names.into_iter().map(|name| (name.to_owned(), value(name))).collect())
+fn shown(resource: &Resource, row: &Row) -> Value_ {
+    object(resource, row, &["age", "created_at", "email", "id", "name", "updated_at"], |value| match value {
+        Value::Time(at) => clock::spaced(*at).into(),
+        Value::Int(number) => number.to_string().into(),
+        value => value.to_json(),
+    })
 }

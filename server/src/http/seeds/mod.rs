@@ -1,6 +1,9 @@
 //! The services of the seeds, each with its own paths and its own JSON, over the resources of the same names.
 
 mod employees;
+mod hardware;
+mod passengers;
+mod reversed;
 
 use std::sync::Arc;
 
@@ -8,18 +11,48 @@ use axum::Router;
 use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
 use axum::response::Response;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value as Json};
 
 use super::App;
+use crate::model::{Resource, Value};
 use crate::problem::{At, Problem};
+use crate::records;
+use crate::store::{Row, Select};
 
 /// The routes of the seeds whose resources are served with the fields that they need.
 pub(super) fn routes(app: &App) -> Router<Arc<App>> {
-    let mut router = Router::new();
+    let mut router = Router::new().merge(reversed::routes());
     if app.has(employees::NAME, &employees::FIELDS) {
         router = router.merge(employees::routes());
     }
+    if app.has(passengers::NAME, &passengers::FIELDS) {
+        router = router.merge(passengers::routes());
+    }
+    if app.has(hardware::NAME, &hardware::FIELDS) {
+        router = router.merge(hardware::routes());
+    }
     router
+}
+
+/// The resource of a seed, which is there if its routes are.
+fn resource<'a>(app: &'a App, name: &str) -> Result<&'a Resource, Problem> {
+    app.resource(name).ok_or_else(|| Problem::not_found("resource"))
+}
+
+/// All rows, oldest first.
+async fn all(app: &App, resource: &Resource) -> Result<Vec<Row>, Problem> {
+    let query = Select { sort: records::default_sort(), ..Select::default() };
+    Ok(app.database.select(resource, &query).await?)
+}
+
+/// Some columns of a row, in this order.
+fn object(resource: &Resource, row: &Row, names: &[&str], write: impl Fn(&Value) -> Json) -> Json {
+    let columns = resource.columns();
+    let value = |name: &str| {
+        let at = columns.iter().position(|column| column.name == name);
+        at.and_then(|at| row.get(at)).map_or(Json::Null, &write)
+    };
+    Json::Object(names.iter().map(|name| ((*name).to_owned(), value(name))).collect())
 }
 
 /// The last part of a path.
@@ -40,7 +73,7 @@ fn answer(result: Result<Response, Problem>) -> Response {
             let errors = problem.wrong.iter().map(|wrong| match &wrong.at {
                 At::Field(name) | At::Item(_, name) | At::Parameter(name) => (name.clone(), wrong.rule.as_str().into()),
             });
-            body.insert("errors".into(), Value::Object(errors.collect()));
+            body.insert("errors".into(), Json::Object(errors.collect()));
         }
         problem.answer("application/json", &body)
     })

@@ -1,21 +1,20 @@
 //! The employees service as seed 000 documents it, against the real binary on real databases.
 
-mod common;
-
-use common::databases::{Database as _, Postgres, Sqlite, left_out};
-use common::{Answer, Server};
 use serde_json::{Value, json};
 
+use crate::common::databases::{Database as _, Postgres, Sqlite, left_out};
+use crate::common::{Answer, Server};
+
 #[test]
-fn contract_on_sqlite() {
+fn employees_on_sqlite() {
     let database = Sqlite::start();
     let server = Server::start(&[("DATABASE_URL", &database.url())], &[]);
     contract(&server);
 }
 
 #[test]
-fn contract_on_postgres_by_the_seeds_variables() {
-    if left_out("contract_on_postgres_by_the_seeds_variables") {
+fn employees_on_postgres_by_the_seeds_variables() {
+    if left_out("employees_on_postgres_by_the_seeds_variables") {
         return;
     }
     let database = Postgres::start();

@@ -1,0 +1,66 @@
+//! The portal of seed 003: one page that shows what the hardware service answers, kept for a while, and shown as it was
+//! when that service does not answer.
+
+mod cache;
+mod page;
+mod source;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{Html, IntoResponse as _, Response};
+use axum::routing::get;
+
+use self::cache::{Cache, Seen};
+use self::source::Source;
+use crate::config::Settings;
+
+/// The page's state.
+#[derive(Debug)]
+pub struct Portal {
+    cache: Cache,
+}
+
+impl Portal {
+    /// From the settings; asks nothing yet.
+    pub fn new(settings: &Settings) -> anyhow::Result<Self> {
+        let source = Source::new(&settings.hardware_host, Duration::from_secs(settings.hardware_timeout))?;
+        Ok(Self { cache: Cache::new(source, Duration::from_secs(settings.cache_seconds)) })
+    }
+
+    /// Where it asks.
+    pub fn source(&self) -> String {
+        self.cache.source().to_string()
+    }
+}
+
+/// `/`, and `/readyz`: it can serve as soon as it listens.
+pub fn routes(portal: Portal) -> Router {
+    Router::new()
+        .route("/", get(index))
+        .route("/readyz", get(|| async { axum::Json(serde_json::json!({"status": "ready"})) }))
+        .with_state(Arc::new(portal))
+}
+
+async fn index(State(portal): State<Arc<Portal>>) -> Response {
+    let seen = portal.cache.get().await;
+    let (status, cache, age) = match &seen {
+        Seen::Fresh { list, asked } => (StatusCode::OK, if *asked { "miss" } else { "hit" }, Some(list.age)),
+        Seen::Stale(list) => (StatusCode::OK, "stale", Some(list.age)),
+        Seen::Nothing => (StatusCode::SERVICE_UNAVAILABLE, "none", None),
+    };
+    let mut response = (status, Html(page::html(&seen))).into_response();
+    let headers = response.headers_mut();
+    headers.insert(HeaderName::from_static("x-cache"), HeaderValue::from_static(cache));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(page::POLICY));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    match age {
+        Some(age) => headers.insert(header::AGE, HeaderValue::from(age.as_secs())),
+        None => headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1")),
+    };
+    response
+}
