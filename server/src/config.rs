@@ -100,6 +100,15 @@ pub struct Settings {
     /// Hours for which the answer to a request with an Idempotency-Key is kept.
     #[arg(long, env = "IDEMPOTENCY_HOURS", default_value_t = 24, global = true)]
     pub idempotency_hours: u32,
+    /// Origins whose pages may use the API from a browser, separated by commas; `*` for any. None: no CORS.
+    #[arg(long, env = "CORS_ORIGINS", value_delimiter = ',', global = true)]
+    pub cors_origins: Vec<String>,
+    /// Requests a second of one client, and as many at once; more are 429. 0: no limit.
+    #[arg(long, env = "RATE_LIMIT", default_value_t = 0, global = true)]
+    pub rate_limit: u32,
+    /// Proxies before this service, each of which appends to X-Forwarded-For: who asks is what the first of them saw.
+    #[arg(long, env = "PROXY_HOPS", default_value_t = 0, global = true)]
+    pub proxy_hops: usize,
     /// Where the portal asks for the hardware: a host, or host:port (5001 without one).
     #[arg(long, env = "HARDWARE_HOST", default_value = "localhost", global = true)]
     pub hardware_host: String,

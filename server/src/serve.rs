@@ -39,8 +39,9 @@ async fn data(settings: &Settings, service: Service) -> anyhow::Result<()> {
     let resources = declaration::load(&settings.resources(service))?;
     let app = Arc::new(App::new(settings, &target, resources));
     let about = [("database", target.describe())];
+    let router = http::router(&app)?;
     let migration = tokio::spawn(prepare(app.clone(), target));
-    until_stopped(settings, service, http::router(&app), &app.frame, migration, &about).await?;
+    until_stopped(settings, service, router, &app.frame, migration, &about).await?;
     app.database.close().await;
     log::info("stopped", &[]);
     Ok(())
@@ -48,9 +49,9 @@ async fn data(settings: &Settings, service: Service) -> anyhow::Result<()> {
 
 async fn portal(settings: &Settings) -> anyhow::Result<()> {
     let portal = Portal::new(settings)?;
-    let frame = Frame::new(settings);
+    let frame = Frame::new(settings, None);
     let about = [("hardware", portal.source())];
-    let router = http::framed(portal::routes(portal), &frame);
+    let router = http::framed(&frame, portal::readiness(), portal::routes(portal))?;
     until_stopped(settings, Service::Portal, router, &frame, tokio::spawn(async { Ok(()) }), &about).await?;
     log::info("stopped", &[]);
     Ok(())

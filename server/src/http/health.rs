@@ -19,9 +19,14 @@ pub(super) fn of_all() -> Router<Arc<Frame>> {
     Router::new().route("/healthz", get(alive)).route("/version", get(version))
 }
 
-/// Of the service with data.
-pub(super) fn of_data() -> Router<Arc<App>> {
-    Router::new().route("/", get(index)).route("/readyz", get(ready))
+/// Whether the service with data may be asked for it.
+pub(super) fn readiness() -> Router<Arc<App>> {
+    Router::new().route("/readyz", get(ready))
+}
+
+/// What the service with data has.
+pub(super) fn index() -> Router<Arc<App>> {
+    Router::new().route("/", get(contents))
 }
 
 async fn alive(State(frame): State<Arc<Frame>>) -> Response {
@@ -47,14 +52,14 @@ async fn ready(State(app): State<Arc<App>>) -> Response {
     }
 }
 
-async fn index(State(app): State<Arc<App>>) -> Response {
+async fn contents(State(app): State<Arc<App>>) -> Response {
     let names: Vec<String> = app.resources.iter().map(|resource| format!("/api/{}", resource.name)).collect();
     Json(json!({
         "service": "crud-server",
         "version": app.frame.version,
         "resources": names,
         "reference": "/openapi.json",
-        "operations": ["/healthz", "/readyz", "/version"],
+        "operations": ["/healthz", "/readyz", "/version", "/metrics"],
     }))
     .into_response()
 }

@@ -2,8 +2,12 @@
 
 pub(crate) mod api;
 mod body;
+mod cors;
+mod frame;
 mod health;
 mod layers;
+mod limit;
+mod metrics;
 mod openapi;
 mod query;
 mod seeds;
@@ -12,25 +16,23 @@ mod strict_json;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::{Duration, Instant};
 
 use axum::extract::Request;
-use axum::http::StatusCode;
 use axum::{Router, middleware};
 use tower::util::MapRequest;
 
+pub use frame::{Frame, framed};
 pub use layers::Peer;
 
 use crate::config::Settings;
 use crate::model::Resource;
-use crate::problem::Problem;
 use crate::store::{Database, Target};
 
 /// What the handlers share.
 #[derive(Debug)]
 pub struct App {
     /// The database.
-    pub database: Database,
+    pub database: Arc<Database>,
     /// The declared resources.
     pub resources: Vec<Resource>,
     /// The table of the idempotency keys.
@@ -45,42 +47,18 @@ pub struct App {
     pub frame: Arc<Frame>,
 }
 
-/// What every service of this program has.
-#[derive(Debug)]
-pub struct Frame {
-    /// The process ends: send it no more requests.
-    pub stopping: AtomicBool,
-    /// When the process came up.
-    pub started: Instant,
-    /// The version that it names.
-    pub version: String,
-    /// Longest request.
-    pub timeout: Duration,
-}
-
-impl Frame {
-    /// From the settings.
-    pub fn new(settings: &Settings) -> Arc<Self> {
-        Arc::new(Self {
-            stopping: AtomicBool::new(false),
-            started: Instant::now(),
-            version: settings.crud_version.clone(),
-            timeout: Duration::from_secs(settings.request_timeout),
-        })
-    }
-}
-
 impl App {
     /// From the settings; connects to nothing yet.
     pub fn new(settings: &Settings, target: &Target, resources: Vec<Resource>) -> Self {
+        let database = Arc::new(Database::new(target, settings.database_pool, settings.wait()));
         Self {
-            database: Database::new(target, settings.database_pool, settings.wait()),
+            frame: Frame::new(settings, Some(database.clone())),
+            database,
             resources,
             keys: api::idempotency::table(),
             migrated: AtomicBool::new(false),
             idempotency_hours: settings.idempotency_hours,
             max_body: settings.max_body_bytes,
-            frame: Frame::new(settings),
         }
     }
 
@@ -101,26 +79,13 @@ impl App {
 }
 
 /// All routes of the data service.
-pub fn router(app: &Arc<App>) -> Router {
+pub fn router(app: &Arc<App>) -> anyhow::Result<Router> {
     let data = Router::new()
         .merge(api::routes())
         .merge(seeds::routes(app))
         .layer(middleware::from_fn_with_state(app.clone(), layers::migrated));
-    let routes = Router::new().merge(health::of_data()).merge(openapi::routes()).merge(data).with_state(app.clone());
-    framed(routes, &app.frame)
-}
-
-/// The routes of a service with those that every service has, and with what every request meets.
-pub fn framed(routes: Router, frame: &Arc<Frame>) -> Router {
-    Router::new()
-        .merge(health::of_all())
-        .fallback(|| async { Problem::not_found("path") })
-        .method_not_allowed_fallback(|| async {
-            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this path does not take this method")
-        })
-        .with_state(frame.clone())
-        .merge(routes)
-        .layer(middleware::from_fn_with_state(frame.clone(), layers::every_request))
+    let routes = Router::new().merge(health::index()).merge(openapi::routes()).merge(data).with_state(app.clone());
+    framed(&app.frame, health::readiness().with_state(app.clone()), routes)
 }
 
 /// Tells the handlers who is asking.

@@ -37,12 +37,14 @@ impl Portal {
     }
 }
 
-/// `/`, and `/readyz`: it can serve as soon as it listens.
+/// The page.
 pub fn routes(portal: Portal) -> Router {
-    Router::new()
-        .route("/", get(index))
-        .route("/readyz", get(|| async { axum::Json(serde_json::json!({"status": "ready"})) }))
-        .with_state(Arc::new(portal))
+    Router::new().route("/", get(index)).with_state(Arc::new(portal))
+}
+
+/// It can serve as soon as it listens.
+pub fn readiness() -> Router {
+    Router::new().route("/readyz", get(|| async { axum::Json(serde_json::json!({"status": "ready"})) }))
 }
 
 async fn index(State(portal): State<Arc<Portal>>) -> Response {
@@ -57,7 +59,7 @@ async fn index(State(portal): State<Arc<Portal>>) -> Response {
     headers.insert(HeaderName::from_static("x-cache"), HeaderValue::from_static(cache));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(page::POLICY));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     match age {
         Some(age) => headers.insert(header::AGE, HeaderValue::from(age.as_secs())),
         None => headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1")),

@@ -175,9 +175,30 @@ impl Statement {
         }
         if let Some(after) = &select.after {
             self.push(word).push("(");
+            self.at_or_behind(resource, &select.sort, after);
             self.behind(resource, &select.sort, after);
-            self.push(")");
+            self.push("))");
         }
+    }
+
+    /// `a >= 1 AND (`: says nothing that the rest does not say, but in a way for which a database uses an index.
+    fn at_or_behind(&mut self, resource: &Resource, sort: &[Sort], after: &[Value]) {
+        if let (Some(first), Some(value)) = (sort.first(), after.first())
+            && *value != Value::Null
+        {
+            let nullable = resource.field(&first.column).is_some_and(|field| !field.required);
+            let operator = match (first.descending, nullable) {
+                (false, _) => Some(Operator::Gte),
+                (true, false) => Some(Operator::Lte),
+                // Nulls come last.
+                (true, true) => None,
+            };
+            if let Some(operator) = operator {
+                self.condition(resource, &Condition { column: first.column.clone(), operator, value: value.clone() });
+                self.push(" AND ");
+            }
+        }
+        self.push("(");
     }
 
     /// The rows behind a place in the order: `a > 1 OR (a = 1 AND (b > 2 OR ...))`, with nulls as the smallest value.
