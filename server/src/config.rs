@@ -29,6 +29,11 @@ pub enum Command {
         #[arg(value_enum, default_value = "all")]
         service: Service,
     },
+    /// Copy the SQLite database to a file, while the server may go on writing.
+    Backup {
+        /// The copy; a file that is there is replaced.
+        file: std::path::PathBuf,
+    },
     /// Ask the server on this machine for /healthz: exit 0 if it is alive, 1 if not.
     Healthcheck {
         /// What is served, for its port.

@@ -6,8 +6,8 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::Server;
-use common::databases::{Database as _, Held, MariaDb, left_out};
+use common::databases::{Database as _, Held, MariaDb, Sqlite, left_out};
+use common::{Server, command};
 use serde_json::{Value, json};
 
 on_each_database! {
@@ -55,6 +55,49 @@ fn a_kill_under_load_loses_no_acknowledged_write(url: &str) {
         let path = format!("/api/employees/{}", row["id"].as_str().expect("an id"));
         assert_eq!(server.get(&path).json(), row);
     }
+}
+
+#[test]
+fn a_backup_under_load_is_whole_and_holds_what_was_acknowledged_before() {
+    let database = Sqlite::start();
+    let (url, server) = (database.url(), start(&database.url()));
+    let folder = tempfile::TempDir::new().expect("a folder");
+    let copy = folder.path().join("copy.db");
+    let done = std::sync::atomic::AtomicBool::new(false);
+    let (server, done) = (&server, &done);
+    thread::scope(|scope| {
+        let (sender, written) = std::sync::mpsc::channel();
+        scope.spawn(move || {
+            for n in 0.. {
+                assert_eq!(server.json("POST", "/api/employees", &employee(n)).status, 201);
+                if sender.send(n).is_err() || done.load(std::sync::atomic::Ordering::Relaxed) {
+                    return;
+                }
+            }
+        });
+        for _ in 0..3 {
+            let before = written.iter().nth(20).expect("a write");
+            let copy = copy.to_str().expect("UTF-8");
+            let status = command(&[("DATABASE_URL", &url)], &["backup", copy]).status().expect("it runs");
+            assert!(status.success());
+            let mut held = Held::new(&format!("sqlite://{copy}"), &[]);
+            assert_eq!(held.run("PRAGMA integrity_check"), ["ok"]);
+            let count = held.run("SELECT cast(count(*) AS text) FROM employees")[0].parse::<usize>().expect("a number");
+            assert!(count > before, "{count} of {before}");
+        }
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    let names: Vec<_> =
+        std::fs::read_dir(folder.path()).expect("read").map(|entry| entry.expect("read").file_name()).collect();
+    assert!(!names.iter().any(|name| name.to_string_lossy().ends_with(".part")), "{names:?}");
+    let missing = format!("sqlite://{}/none.db", folder.path().display());
+    let nowhere = copy.to_str().expect("UTF-8");
+    let output = command(&[("DATABASE_URL", &missing)], &["backup", nowhere]).output().expect("it runs");
+    assert_eq!(output.status.code(), Some(1));
+    let output =
+        command(&[("DATABASE_URL", "postgres://u:secret@h/d")], &["backup", nowhere]).output().expect("it runs");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(1) && said.contains("pg_dump") && !said.contains("secret"), "{said}");
 }
 
 /// InnoDB ends a wait for a row's lock with error 1205, which says "later", not "never".

@@ -141,6 +141,11 @@ impl Statement {
     /// `LIKE` differs in case and in its escape between the databases: finding a position does not.
     fn like(&mut self, column: Column<'_>, value: &Value, anywhere: bool) {
         let text = if let Value::Text(text) = value { text.as_str() } else { "" };
+        if text.is_empty() {
+            // Not every database takes an empty pattern.
+            self.name(column.name).push(" IS NOT NULL");
+            return;
+        }
         let function = if self.dialect == Dialect::Postgres { "strpos(" } else { "instr(" };
         match (anywhere, self.dialect) {
             (false, _) => {
