@@ -2,11 +2,13 @@
 
 mod common;
 
+use std::collections::BTreeMap;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::databases::{Database as _, Held, MariaDb, Sqlite, left_out};
+use common::databases::{Database as _, Held, MariaDb, Postgres, Sqlite, Stoppable, left_out};
 use common::{Server, command};
 use serde_json::{Value, json};
 
@@ -58,19 +60,93 @@ fn a_kill_under_load_loses_no_acknowledged_write(url: &str) {
 }
 
 #[test]
+fn postgres_may_restart_under_load() {
+    if !left_out("postgres_may_restart_under_load") {
+        restart_under_load(&mut Postgres::start());
+    }
+}
+
+#[test]
+fn mariadb_may_restart_under_load() {
+    if !left_out("mariadb_may_restart_under_load") {
+        restart_under_load(&mut MariaDb::start());
+    }
+}
+
+/// While the database is away every answer is 503 with `Retry-After`; afterwards all is well, without a restart.
+fn restart_under_load(database: &mut dyn Stoppable) {
+    let url = database.url();
+    let server = Server::start(&[("DATABASE_URL", &url), ("DATABASE_WAIT", "1")], &[]);
+    let seen = Mutex::new(BTreeMap::<u16, usize>::new());
+    let done = AtomicBool::new(false);
+    let count = |status: u16| seen.lock().expect("no client panics").get(&status).copied().unwrap_or_default();
+    let until = |what: &str, enough: &dyn Fn() -> bool| {
+        let end = Instant::now() + Duration::from_mins(1);
+        while !enough() {
+            assert!(Instant::now() < end, "{what}: {seen:?}");
+            thread::yield_now();
+        }
+    };
+    thread::scope(|scope| {
+        for client in 0..8 {
+            let (server, seen, done) = (&server, &seen, &done);
+            scope.spawn(move || {
+                for n in 0.. {
+                    if done.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    let body = employee(client * 1_000_000 + n);
+                    let answer = match n % 3 {
+                        0 => server.json("POST", "/api/employees", &body),
+                        // Two statements in one transaction.
+                        1 => server.json(
+                            "POST",
+                            "/api/employees",
+                            &json!([body, employee(client * 1_000_000 + 500_000 + n)]),
+                        ),
+                        _ => server.get("/api/employees?limit=5"),
+                    };
+                    assert_eq!(answer.status == 503, answer.header("retry-after").is_some(), "{answer:?}");
+                    *seen.lock().expect("no client panics").entry(answer.status).or_default() += 1;
+                }
+            });
+        }
+        // Whatever is asserted here, the clients must end.
+        let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            for round in 1..=2 {
+                let before = count(201);
+                until("writes", &|| count(201) > before + 50);
+                database.down();
+                let before = count(503);
+                until("refusals", &|| count(503) > before + 20);
+                database.up();
+                let before = count(201);
+                until(&format!("writes after restart {round}"), &|| count(201) > before + 50);
+            }
+        }));
+        done.store(true, Ordering::Relaxed);
+        if let Err(panic) = ended {
+            std::panic::resume_unwind(panic);
+        }
+    });
+    let statuses: Vec<u16> = seen.into_inner().expect("no client panicked").into_keys().collect();
+    assert_eq!(statuses, [200, 201, 503]);
+}
+
+#[test]
 fn a_backup_under_load_is_whole_and_holds_what_was_acknowledged_before() {
     let database = Sqlite::start();
     let (url, server) = (database.url(), start(&database.url()));
     let folder = tempfile::TempDir::new().expect("a folder");
     let copy = folder.path().join("copy.db");
-    let done = std::sync::atomic::AtomicBool::new(false);
+    let done = AtomicBool::new(false);
     let (server, done) = (&server, &done);
     thread::scope(|scope| {
         let (sender, written) = std::sync::mpsc::channel();
         scope.spawn(move || {
             for n in 0.. {
                 assert_eq!(server.json("POST", "/api/employees", &employee(n)).status, 201);
-                if sender.send(n).is_err() || done.load(std::sync::atomic::Ordering::Relaxed) {
+                if sender.send(n).is_err() || done.load(Ordering::Relaxed) {
                     return;
                 }
             }
@@ -85,7 +161,7 @@ fn a_backup_under_load_is_whole_and_holds_what_was_acknowledged_before() {
             let count = held.run("SELECT cast(count(*) AS text) FROM employees")[0].parse::<usize>().expect("a number");
             assert!(count > before, "{count} of {before}");
         }
-        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        done.store(true, Ordering::Relaxed);
     });
     let names: Vec<_> =
         std::fs::read_dir(folder.path()).expect("read").map(|entry| entry.expect("read").file_name()).collect();

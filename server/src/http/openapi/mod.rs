@@ -2,6 +2,7 @@
 
 mod operations;
 mod schemas;
+mod seeds;
 
 use std::sync::Arc;
 
@@ -27,6 +28,7 @@ async fn document(State(app): State<Arc<App>>) -> Response {
         components.extend(schemas::of(resource));
         tags.push(json!({"name": resource.name, "description": resource.description.clone().unwrap_or_default()}));
     }
+    seeds::extend(&app, &mut paths, &mut components);
     Json(json!({
         "openapi": "3.1.0",
         "info": {"title": "crud-server", "version": app.frame.version},

@@ -19,6 +19,16 @@ pub(super) fn collection(resource: &Resource) -> Value {
         "type": "object", "required": ["items"],
         "properties": {"items": {"type": "array", "items": reference(&name)}},
     });
+    let mut created = answer(
+        "Made.",
+        &json!({"oneOf": [reference(&name), made]}),
+        &[("Location", "The new row, if it is one."), ("ETag", "Its version.")],
+    );
+    let links = ["get", "replace", "patch", "delete"].map(|verb| {
+        let operation = format!("{verb}_{}", resource.name);
+        (verb.to_owned(), json!({"operationId": operation, "parameters": {"id": "$response.body#/id"}}))
+    });
+    created["links"] = Value::Object(Map::from_iter(links));
     json!({
         "get": {
             "tags": [resource.name], "operationId": format!("list_{}", resource.name),
@@ -41,9 +51,7 @@ pub(super) fn collection(resource: &Resource) -> Value {
                 "schema": {"oneOf": [reference(&format!("{name}Input")), whole]},
             }}},
             "responses": responses(&[
-                ("201", answer("Made.", &json!({"oneOf": [reference(&name), made]}), &[
-                    ("Location", "The new row, if it is one."), ("ETag", "Its version."),
-                ])),
+                ("201", created),
                 ("400", problem("The body is no JSON, or not of this shape.")),
                 ("409", problem("A unique value is taken.")),
                 ("413", problem("The body is too large.")),

@@ -86,14 +86,14 @@ fn servers(column: &str) -> Value {
 }
 
 /// What a stored value looks like; rules that were added later do not hold for it.
-fn answered(field: &Field) -> Value {
+pub(super) fn answered(field: &Field) -> Value {
     let mut schema = type_of(&field.kind);
     describe(&mut schema, field);
     nullable(schema, field)
 }
 
 /// What a value must be.
-fn sent(field: &Field) -> Value {
+pub(super) fn sent(field: &Field) -> Value {
     let mut schema = type_of(&field.kind);
     let text = matches!(field.kind, Kind::String | Kind::Text | Kind::Email);
     if let Some(object) = schema.as_object_mut() {

@@ -21,10 +21,10 @@ use crate::problem::Problem;
 use crate::records;
 use crate::store::{Condition, Row};
 
-pub(super) const NAME: &str = "employees";
+pub(in crate::http) const NAME: &str = "employees";
 
 /// The fields that the routes need.
-pub(super) const FIELDS: [&str; 3] = ["name", "age", "email"];
+pub(in crate::http) const FIELDS: [&str; 3] = ["name", "age", "email"];
 
 pub(super) fn routes() -> Router<Arc<App>> {
     Router::new()

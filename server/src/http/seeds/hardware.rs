@@ -12,9 +12,9 @@ use super::{all, answer, object, resource};
 use crate::http::App;
 use crate::model::Value;
 
-pub(super) const NAME: &str = "hardware";
+pub(in crate::http) const NAME: &str = "hardware";
 /// The fields that the routes need, and that the answer has.
-pub(super) const FIELDS: [&str; 3] = ["provider", "name", "availability"];
+pub(in crate::http) const FIELDS: [&str; 3] = ["provider", "name", "availability"];
 
 pub(super) fn routes() -> Router<Arc<App>> {
     Router::new().route("/hardware", get(list)).route("/hardware/", get(list))

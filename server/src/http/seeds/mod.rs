@@ -1,8 +1,8 @@
 //! The services of the seeds, each with its own paths and its own JSON, over the resources of the same names.
 
-mod employees;
-mod hardware;
-mod passengers;
+pub(super) mod employees;
+pub(super) mod hardware;
+pub(super) mod passengers;
 mod reversed;
 
 use std::sync::Arc;

@@ -18,9 +18,9 @@ use crate::problem::Problem;
 use crate::records;
 use crate::store::{Condition, Row};
 
-pub(super) const NAME: &str = "passengers";
+pub(in crate::http) const NAME: &str = "passengers";
 /// The fields that the routes need.
-pub(super) const FIELDS: [&str; 8] =
+pub(in crate::http) const FIELDS: [&str; 8] =
     ["survived", "passengerClass", "name", "sex", "age", "siblingsOrSpousesAboard", "parentsOrChildrenAboard", "fare"];
 
 pub(super) fn routes() -> Router<Arc<App>> {
