@@ -87,6 +87,7 @@ impl InventoryVerb {
                 flow: yaml_out::Flow::None,
                 unicode: true,
                 blocks: false,
+                style: None,
             };
             say(yaml_out::dump(value, &options).trim_end());
         } else {

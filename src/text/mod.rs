@@ -2,6 +2,7 @@
 
 mod close;
 mod diagnostic;
+pub mod encoding;
 mod node;
 pub mod python;
 mod source;

@@ -31,6 +31,19 @@ pub struct Options {
     pub unicode: bool,
     /// Whether text of several lines becomes a literal block, readable before exact: what a block can't hold is given up.
     pub blocks: bool,
+    /// The style of all scalars, where one is asked for: those that are no strings are marked so.
+    pub style: Option<Scalars>,
+}
+
+/// A style of scalars.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scalars {
+    /// `'…'`
+    Single,
+    /// `"…"`
+    Double,
+    /// `|`
+    Literal,
 }
 
 /// The text of a value, a line end behind it.
@@ -60,7 +73,9 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     fn is_flow(&self, value: &Value) -> bool {
-        let nested = |value: &Value| matches!(value, Value::Array(_) | Value::Object(_));
+        // PyYAML takes only plain scalars together.
+        let styled = self.options.style.is_some();
+        let nested = |value: &Value| styled || matches!(value, Value::Array(_) | Value::Object(_));
         match value {
             Value::Array(items) => {
                 items.is_empty()
@@ -113,11 +128,8 @@ impl Writer<'_> {
                     self.out.push(' ');
                 }
                 let inner = if place == Place::Root { 0 } else { depth };
-                self.flow(
-                    other,
-                    inner + if place == Place::Root && matches!(other, Value::String(_)) { 0 } else { step },
-                    false,
-                );
+                let flat = place == Place::Root && matches!(other, Value::String(_)) && self.options.style.is_none();
+                self.flow(other, inner + if flat { 0 } else { step }, false);
                 self.out.push('\n');
             }
         }
@@ -188,19 +200,58 @@ impl Writer<'_> {
                 let text = self.scalar(text, Some(depth), in_flow);
                 self.out.push_str(&text);
             }
-            Value::Null => self.out.push_str("null"),
+            other if self.options.style.is_some() => {
+                // That it is no string.
+                self.out.push_str("! ");
+                let text = self.scalar(&bare(other), Some(depth), in_flow);
+                self.out.push_str(&text);
+            }
+            other => self.out.push_str(&bare(other)),
+        }
+    }
+
+    fn canonical(&mut self, value: &Value, depth: usize) {
+        let pad = " ".repeat(depth + self.options.indent);
+        self.out.push_str(tag(value));
+        self.out.push(' ');
+        match value {
+            Value::Array(items) => {
+                self.out.push('[');
+                for item in items {
+                    self.out.push('\n');
+                    self.out.push_str(&pad);
+                    self.canonical(item, depth + self.options.indent);
+                    self.out.push(',');
+                }
+                self.close(items.is_empty(), depth, ']');
+            }
+            Value::Object(map) => {
+                self.out.push('{');
+                for (key, item) in self.entries(map) {
+                    let key = self.double_quoted(key, 0, None);
+                    self.out.push_str(&format!("\n{pad}? !!str {key}\n{pad}: "));
+                    self.canonical(item, depth + self.options.indent);
+                    self.out.push(',');
+                }
+                self.close(map.is_empty(), depth, '}');
+            }
+            Value::String(text) => {
+                let text = self.double_quoted(text, self.column(), Some(depth + self.options.indent));
+                self.out.push_str(&text);
+            }
             other => {
-                let text = python::dumps(other, None);
-                // PyYAML writes an exponent's mantissa with a point, so that it reads back as a number.
-                let text = match text.split_once('e') {
-                    Some((mantissa, exponent)) if other.is_f64() && !mantissa.contains('.') => {
-                        format!("{mantissa}.0e{exponent}")
-                    }
-                    _ => text,
-                };
+                let text = self.double_quoted(&bare(other), 0, None);
                 self.out.push_str(&text);
             }
         }
+    }
+
+    fn close(&mut self, empty: bool, depth: usize, bracket: char) {
+        if !empty {
+            self.out.push('\n');
+            self.out.push_str(&" ".repeat(depth));
+        }
+        self.out.push(bracket);
     }
 
     fn separate(&mut self, index: usize, depth: usize) {
@@ -227,11 +278,24 @@ impl Writer<'_> {
         let column = self.column();
         let special =
             |c: char| (c.is_control() && c != '\n') || c == '\u{feff}' || (!self.options.unicode && !c.is_ascii());
+        match self.options.style {
+            Some(Scalars::Literal) if !in_flow && holds_block(text) && !text.chars().any(special) => {
+                if let Some(depth) = depth {
+                    return literal(text, depth, self.options.indent);
+                }
+            }
+            _ => {}
+        }
         let odd_breaks = broken && (text.contains(" \n") || text.contains("\n "));
-        if text.chars().any(special) || odd_breaks || (broken && depth.is_none()) {
+        let quoted = matches!(self.options.style, Some(Scalars::Double | Scalars::Literal));
+        if quoted || text.chars().any(special) || odd_breaks || (broken && depth.is_none()) {
             return self.double_quoted(text, column, depth);
         }
-        if !broken && is_plain(text) && !(in_flow && text.contains([',', '[', ']', '{', '}', '?'])) {
+        if self.options.style.is_none()
+            && !broken
+            && is_plain(text)
+            && !(in_flow && text.contains([',', '[', ']', '{', '}', '?']))
+        {
             return fold(text, column, depth, self.options.width);
         }
         format!("'{}'", fold(&text.replace('\'', "''"), column + 1, depth, self.options.width))
@@ -287,6 +351,63 @@ impl Writer<'_> {
         out.push('"');
         out
     }
+}
+
+/// What is no string and no collection, as text.
+fn bare(value: &Value) -> String {
+    if value.is_null() {
+        return "null".into();
+    }
+    let text = python::dumps(value, None);
+    // PyYAML writes an exponent's mantissa with a point, so that it reads back as a number.
+    match text.split_once('e') {
+        Some((mantissa, exponent)) if value.is_f64() && !mantissa.contains('.') => format!("{mantissa}.0e{exponent}"),
+        _ => text,
+    }
+}
+
+/// The tag of a type, as canonical YAML writes it.
+fn tag(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "!!null",
+        Value::Bool(_) => "!!bool",
+        Value::Number(number) if number.is_f64() => "!!float",
+        Value::Number(_) => "!!int",
+        Value::String(_) => "!!str",
+        Value::Array(_) => "!!seq",
+        Value::Object(_) => "!!map",
+    }
+}
+
+/// The text of a value with every type and every quote written out.
+pub fn canonical(value: &Value, options: &Options) -> String {
+    let mut writer = Writer { out: String::from("---\n"), options };
+    writer.canonical(value, 0);
+    writer.out.push('\n');
+    writer.out
+}
+
+/// Whether a literal block keeps the text as it is.
+fn holds_block(text: &str) -> bool {
+    !text.is_empty()
+        && !text.contains(" \n")
+        && !text.ends_with(' ')
+        && !text.contains(['\u{85}', '\u{2028}', '\u{2029}'])
+}
+
+/// The text as a literal block, exactly.
+fn literal(text: &str, depth: usize, indent: usize) -> String {
+    let hint = if text.starts_with([' ', '\n']) { indent.to_string() } else { String::new() };
+    let chomping = match text.strip_suffix('\n') {
+        None => "-",
+        Some(rest) if rest.is_empty() || rest.ends_with('\n') => "+",
+        Some(_) => "",
+    };
+    let pad = " ".repeat(depth);
+    let body = text.strip_suffix('\n').unwrap_or(text);
+    let lines: Vec<String> =
+        body.split('\n').map(|line| if line.is_empty() { String::new() } else { format!("{pad}{line}") }).collect();
+    format!("|{hint}{chomping}\n{}", lines.join("\n"))
 }
 
 /// Single spaces become line ends where the column is behind the width; line ends are doubled.
@@ -404,8 +525,15 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    const YAML: Options =
-        Options { indent: 2, width: 80, sort_keys: true, flow: Flow::Leaves, unicode: true, blocks: false };
+    const YAML: Options = Options {
+        indent: 2,
+        width: 80,
+        sort_keys: true,
+        flow: Flow::Leaves,
+        unicode: true,
+        blocks: false,
+        style: None,
+    };
 
     fn sample() -> Value {
         json!({
@@ -413,6 +541,29 @@ mod tests {
             "d": {"x": {"y": "z q"}}, "uni": "ä", "f": 1.5, "tab": "a\tb",
             "big": (0..6).map(|i| format!("some longer text number {i}")).collect::<Vec<_>>(),
         })
+    }
+
+    /// What Ansible's `to_yaml` gives for this value.
+    #[test]
+    fn scalars_have_the_style_that_is_asked_for() {
+        let value = json!({"b": [1, "two", null], "a": {"x": true, "y": "q\nr\n"}, "e": [], "s": "it's"});
+        let styled = |style| dump(&value, &Options { style: Some(style), ..YAML });
+        assert_eq!(
+            styled(Scalars::Literal),
+            "\"a\":\n  \"x\": ! |-\n    true\n  \"y\": |\n    q\n    r\n\"b\":\n- ! |-\n  1\n- |-\n  two\n- ! |-\n  null\n\"e\": []\n\"s\": |-\n  it's\n"
+        );
+        assert_eq!(
+            styled(Scalars::Double),
+            "\"a\":\n  \"x\": ! \"true\"\n  \"y\": \"q\\nr\\n\"\n\"b\":\n- ! \"1\"\n- \"two\"\n- ! \"null\"\n\"e\": []\n\"s\": \"it's\"\n"
+        );
+        assert_eq!(
+            styled(Scalars::Single),
+            "'a':\n  'x': ! 'true'\n  'y': 'q\n\n    r\n\n    '\n'b':\n- ! '1'\n- 'two'\n- ! 'null'\n'e': []\n's': 'it''s'\n"
+        );
+        assert_eq!(
+            canonical(&value, &YAML),
+            "---\n!!map {\n  ? !!str \"a\"\n  : !!map {\n    ? !!str \"x\"\n    : !!bool \"true\",\n    ? !!str \"y\"\n    : !!str \"q\\nr\\n\",\n  },\n  ? !!str \"b\"\n  : !!seq [\n    !!int \"1\",\n    !!str \"two\",\n    !!null \"null\",\n  ],\n  ? !!str \"e\"\n  : !!seq [],\n  ? !!str \"s\"\n  : !!str \"it's\",\n}\n"
+        );
     }
 
     /// Both texts are PyYAML's own for this value.

@@ -32,15 +32,9 @@ pub(super) fn debug(call: &Call, cx: &Cx<'_>) -> Result<Ran, Diagnostic> {
         None => Outcome::ok().with("msg", args.msg.unwrap_or_else(|| "Hello world!".into())),
         Some(Value::String(name)) => {
             let place = call.args.get("var").map_or(&call.args.place, |node| &node.place);
-            let value = match cx.play.run.templar.evaluate(&name, place, &cx.scope.scope()) {
-                Ok(value) => value,
-                // Undefined is an answer here, not an error.
-                Err(error) if error.message.contains("is undefined") || error.message.contains("has no attribute") => {
-                    "VARIABLE IS NOT DEFINED!".into()
-                }
-                Err(error) => return Err(error),
-            };
-            Outcome::ok().with(&name, value)
+            // Undefined is an answer here, not an error.
+            let value = cx.play.run.templar.defined(&name, place, &cx.scope.scope())?;
+            Outcome::ok().with(&name, value.unwrap_or_else(|| "VARIABLE IS NOT DEFINED!".into()))
         }
         Some(other) => Outcome::ok().with(&other.to_string(), other),
     };

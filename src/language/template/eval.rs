@@ -59,7 +59,8 @@ impl<'t> Interp<'t> {
     /// A value as data.
     pub(super) fn json(&mut self, value: V) -> Result<Value> {
         match value {
-            V::Json(value) => Ok(value),
+            V::Json(value) | V::Group(value) => Ok(value),
+            V::Groups(groups) => Ok(Value::Array(groups)),
             V::Undefined(message) => Err(Fault { message: message.to_string(), undefined: true, line: None }),
             V::Lazy(node, scope) => self.node_json(&node, &scope),
             V::Scope(scope) => {
@@ -102,6 +103,22 @@ impl<'t> Interp<'t> {
             V::Macro(decl, _) => Ok(Value::String(format!("<Macro '{}'>", decl.name))),
             V::Caller(_) => Ok(Value::String("<caller>".into())),
         }
+    }
+
+    /// A value as text, as Python writes it.
+    pub(super) fn text(&mut self, value: V) -> Result<String> {
+        let tuple = |group: &Value| {
+            let text = str_of(group);
+            match text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+                Some(parts) => format!("({parts})"),
+                None => text,
+            }
+        };
+        Ok(match value {
+            V::Group(group) => tuple(&group),
+            V::Groups(groups) => format!("[{}]", groups.iter().map(tuple).collect::<Vec<_>>().join(", ")),
+            other => str_of(&self.json(other)?),
+        })
     }
 
     /// A node's value, rendered whole.
@@ -394,7 +411,11 @@ impl<'t> Interp<'t> {
             V::Json(Value::Object(map)) => {
                 Ok(map.get(&key_text(key)).cloned().map_or_else(|| missing(&value), V::Json))
             }
-            V::Json(Value::Array(items)) => {
+            V::Groups(groups) => {
+                let found = index(key, groups.len()).and_then(|i| groups.get(i)).cloned();
+                Ok(found.map_or_else(|| missing(&value), V::Group))
+            }
+            V::Json(Value::Array(items)) | V::Group(Value::Array(items)) => {
                 let found = index(key, items.len()).or_else(|| group_part(key, items)).and_then(|i| items.get(i));
                 Ok(found.cloned().map_or_else(|| missing(&value), V::Json))
             }
@@ -477,6 +498,10 @@ impl<'t> Interp<'t> {
             }
             _ => {}
         }
+        if matches!(op.op, BinOpKind::Concat) {
+            let (left, right) = (self.eval(&op.left)?, self.eval(&op.right)?);
+            return Ok(V::text(self.text(left)? + &self.text(right)?));
+        }
         let left = self.data(&op.left)?;
         let right = self.data(&op.right)?;
         let flag = |kind| compared(kind, &left, &right).map(|flag| V::Json(Value::Bool(flag)));
@@ -488,7 +513,6 @@ impl<'t> Interp<'t> {
             BinOpKind::Gt => flag(CompareOpKind::Gt),
             BinOpKind::Gte => flag(CompareOpKind::Gte),
             BinOpKind::In => flag(CompareOpKind::In),
-            BinOpKind::Concat => Ok(V::text(format!("{}{}", str_of(&left), str_of(&right)))),
             _ => arithmetic(op.op, &left, &right).map(V::Json),
         }
     }

@@ -303,6 +303,23 @@ impl Templar {
         value.map_err(|fault| diagnostic(fault, place))
     }
 
+    /// As [`Templar::evaluate`]; none where the value is undefined.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn defined(
+        &self,
+        expression: &str,
+        place: &Place,
+        scope: &Arc<dyn Scope>,
+    ) -> Result<Option<Value>, Diagnostic> {
+        let mut cx = Interp::new(self, scope);
+        match self.expression(expression).and_then(|tree| cx.eval(tree)).and_then(|v| cx.json(v)) {
+            Err(fault) if fault.undefined => Ok(None),
+            found => found.map(Some).map_err(|fault| diagnostic(fault, place)),
+        }
+    }
+
     /// Whether a condition holds.
     ///
     /// # Errors

@@ -39,6 +39,9 @@ pub(super) const NAMES: &[&str] = &[
     "xmlattr",
     "urlize",
     "random_mac",
+    "ternary",
+    "groupby",
+    "string",
 ];
 
 /// The name without its collection.
@@ -136,6 +139,12 @@ pub(super) fn apply(cx: &mut Interp<'_>, name: &str, input: V, mut args: Args) -
             cx.attribute(input, &key)
         }
         "extract" => extract(cx, input, args),
+        "ternary" => ternary(cx, input, args),
+        "groupby" => match pure(cx, name, input, args)? {
+            V::Json(Value::Array(groups)) if !groups.is_empty() => Ok(V::Groups(groups)),
+            none => Ok(none),
+        },
+        "string" => text(cx, input).map(V::text),
         "escape" | "e" | "forceescape" => {
             let text = text(cx, input)?;
             Ok(V::text(
@@ -195,6 +204,19 @@ fn extract(cx: &mut Interp<'_>, input: V, mut args: Args) -> Result<V> {
     Ok(value)
 }
 
+/// `value | ternary(true_val, false_val, none_val)`: only what is chosen is used, so the others may be undefined.
+fn ternary(cx: &mut Interp<'_>, input: V, mut args: Args) -> Result<V> {
+    let mut argument = |at: usize, name: &str| args.kw.shift_remove(name).or_else(|| args.pos.get(at).cloned());
+    let none = argument(2, "none_val");
+    let (Some(no), Some(yes)) = (argument(1, "false_val"), argument(0, "true_val")) else {
+        return Err(Fault::new("The filter plugin 'ansible.builtin.ternary' failed: it needs true_val and false_val"));
+    };
+    match (&input, none) {
+        (V::Json(Value::Null), Some(none)) if !matches!(none, V::Json(Value::Null)) => Ok(none),
+        _ => Ok(if cx.truth(input)? { yes } else { no }),
+    }
+}
+
 fn vault(secret: &str, id: Option<String>) -> crate::language::Vault {
     crate::language::Vault::new(vec![(id.unwrap_or_else(|| "default".into()), crate::host::Secret::new(secret))])
 }
@@ -224,7 +246,7 @@ fn items(cx: &mut Interp<'_>, input: V) -> Result<Vec<Value>> {
 }
 
 fn text(cx: &mut Interp<'_>, input: V) -> Result<String> {
-    Ok(str_of(&cx.json(input)?))
+    cx.text(input)
 }
 
 fn default(cx: &mut Interp<'_>, input: V, mut args: Args) -> Result<V> {

@@ -117,8 +117,11 @@ impl Interp<'_> {
                 }
             }
             Stmt::EmitExpr(emit) => {
-                let value = self.data(&emit.expr).map_err(|fault| at_line(fault, emit.span().start_line))?;
-                out.push(Piece::Value(value));
+                let value = self.eval(&emit.expr).and_then(|value| match value {
+                    V::Group(_) | V::Groups(_) => self.text(value).map(|text| Piece::Value(text.into())),
+                    other => self.json(other).map(Piece::Value),
+                });
+                out.push(value.map_err(|fault| at_line(fault, emit.span().start_line))?);
             }
             Stmt::IfCond(cond) => {
                 let test = self.eval(&cond.expr).and_then(|v| self.truth(v));

@@ -19,6 +19,10 @@ pub(super) enum V {
     Undefined(Arc<str>),
     /// Data.
     Json(Value),
+    /// What `groupby` gives: pairs of a grouper and its list.
+    Groups(Vec<Value>),
+    /// One of them, which is a tuple for Python.
+    Group(Value),
     /// A container of a variable whose parts are rendered when they are used.
     Lazy(Node, Arc<dyn Scope>),
     /// `vars`, and a host of `hostvars`.
@@ -61,6 +65,8 @@ impl V {
         match self {
             Self::Undefined(_) => "Undefined",
             Self::Json(value) => type_name(value),
+            Self::Groups(_) => "list",
+            Self::Group(_) => "GroupTuple",
             Self::Lazy(node, _) => {
                 if node.entries().is_empty() && !node.items().is_empty() {
                     "list"

@@ -21,6 +21,7 @@ pub(super) fn result(result: &Map<String, Value>, pretty: bool) -> String {
         flow: Flow::None,
         unicode: true,
         blocks: true,
+        style: None,
     };
     let text = dump(&Value::Object(result), &options);
     let indented: Vec<String> =

@@ -6,6 +6,8 @@ use serde_json::Value;
 use sha2::Digest as _;
 
 use super::super::call::{Answer, Call, Filter};
+use super::super::crypt;
+use crate::text::encoding;
 
 pub(super) const FILTERS: &[(&str, Filter)] = &[
     ("b64encode", b64encode),
@@ -18,26 +20,18 @@ pub(super) const FILTERS: &[(&str, Filter)] = &[
     ("password_hash", password_hash),
 ];
 
-fn encoding(call: &Call) -> Result<(), String> {
-    match call.text(0, "encoding") {
-        None => Ok(()),
-        Some(name) if matches!(name.to_lowercase().as_str(), "utf-8" | "utf8" | "ascii" | "us-ascii") => Ok(()),
-        Some(name) => Err(format!("the encoding `{name}` is not supported; utf-8 is")),
-    }
-}
-
 fn b64encode(call: &Call) -> Answer {
-    encoding(call)?;
-    let text = call.string();
-    Ok(if call.flag(usize::MAX, "urlsafe") { URL_SAFE.encode(text) } else { STANDARD.encode(text) }.into())
+    call.only(&["encoding", "urlsafe"])?;
+    let bytes = encoding::encode(&call.string(), &call.text(0, "encoding").unwrap_or_else(|| "utf-8".into()))?;
+    Ok(if call.flag(1, "urlsafe") { URL_SAFE.encode(bytes) } else { STANDARD.encode(bytes) }.into())
 }
 
 fn b64decode(call: &Call) -> Answer {
-    encoding(call)?;
+    call.only(&["encoding", "urlsafe"])?;
     let text: String = call.string().chars().filter(|c| !c.is_whitespace()).collect();
-    let engine = if call.flag(usize::MAX, "urlsafe") { URL_SAFE } else { STANDARD };
+    let engine = if call.flag(1, "urlsafe") { URL_SAFE } else { STANDARD };
     let bytes = engine.decode(text).map_err(|error| format!("invalid base64: {error}"))?;
-    String::from_utf8(bytes).map(Value::from).map_err(|_| "the decoded bytes are no UTF-8 text".into())
+    encoding::decode(&bytes, &call.text(0, "encoding").unwrap_or_else(|| "utf-8".into())).map(Value::from)
 }
 
 fn hex(bytes: impl AsRef<[u8]>) -> String {
@@ -53,7 +47,9 @@ fn digest(text: &str, kind: &str) -> Answer {
         "sha384" => hex(sha2::Sha384::digest(text)),
         "sha512" => hex(sha2::Sha512::digest(text)),
         other => {
-            return Err(format!("the hash `{other}` is not supported: md5, sha1, sha224, sha256, sha384, sha512 are"));
+            return Err(format!(
+                "unsupported hash type `{other}`: md5, sha1, sha224, sha256, sha384 and sha512 are supported"
+            ));
         }
     }
     .into())
@@ -66,29 +62,35 @@ fn hash(call: &Call) -> Answer {
 fn to_uuid(call: &Call) -> Answer {
     // Ansible's own namespace.
     let namespace = call.text(0, "namespace").unwrap_or_else(|| "361E6D51-FAEC-444A-9079-341386DA8E2E".into());
-    let namespace = uuid::Uuid::parse_str(&namespace).map_err(|error| format!("the namespace is no UUID: {error}"))?;
+    let namespace = uuid::Uuid::parse_str(&namespace)
+        .map_err(|error| format!("Invalid value '{namespace}' for 'namespace': {error}"))?;
     Ok(uuid::Uuid::new_v5(&namespace, call.string().as_bytes()).to_string().into())
 }
 
 fn password_hash(call: &Call) -> Answer {
     call.only(&["hashtype", "salt", "salt_size", "rounds", "ident"])?;
     let kind = call.text(0, "hashtype").unwrap_or_else(|| "sha512".into());
-    let rounds = call.integer(3, "rounds")?;
-    let size = call.integer(2, "salt_size")?.unwrap_or(16);
+    let long = match kind.as_str() {
+        "sha512" | "sha512_crypt" => true,
+        "sha256" | "sha256_crypt" => false,
+        "bcrypt" | "blowfish" | "md5" | "md5_crypt" | "pbkdf2_sha256" | "pbkdf2_sha512" => {
+            return Err(format!("the password hash `{kind}` is not supported: sha512 and sha256 are"));
+        }
+        _ => return Err(format!("{kind} is not in the list of supported passlib algorithms")),
+    };
+    let size = call.integer(2, "salt_size").map_err(|_| "salt_size must be an integer")?.unwrap_or(16);
     let salt = match call.text(1, "salt") {
         Some(salt) => salt,
-        None => super::super::crypt::salt(usize::try_from(size).unwrap_or(16)),
+        None => crypt::salt(usize::try_from(size).unwrap_or(16)),
     };
-    let rounds = rounds
-        .map(|rounds| u32::try_from(rounds).map_err(|_| "rounds must be a positive number".to_owned()))
-        .transpose()?;
-    match kind.as_str() {
-        "sha512" | "sha512_crypt" => {
-            super::super::crypt::sha_crypt(&call.string(), &salt, rounds, true).map(Value::from)
-        }
-        "sha256" | "sha256_crypt" => {
-            super::super::crypt::sha_crypt(&call.string(), &salt, rounds, false).map(Value::from)
-        }
-        other => Err(format!("the password hash `{other}` is not supported: sha512 and sha256 are")),
-    }
+    let rounds = match call.integer(3, "rounds")? {
+        None => None,
+        Some(rounds) => match u32::try_from(rounds).ok().filter(|rounds| (1_000..1_000_000_000).contains(rounds)) {
+            None => {
+                return Err(format!("Could not hash the secret. rounds must be from 1000 to 999999999, not {rounds}"));
+            }
+            found => found,
+        },
+    };
+    crypt::sha_crypt(&call.string(), &salt, rounds, long).map(Value::from)
 }

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::super::call::{Answer, Call, Filter, integer, truthy};
+use crate::text::yaml_out::Scalars;
 use crate::text::{Node, Source, parse, python};
 
 pub(super) const FILTERS: &[(&str, Filter)] = &[
@@ -177,10 +178,11 @@ fn from_yaml(call: &Call) -> Answer {
 }
 
 fn from_yaml_all(call: &Call) -> Answer {
-    if !call.value.is_string() {
-        return Ok(call.value.clone());
+    match &call.value {
+        Value::String(_) => documents(call).map(Value::Array),
+        Value::Null => Ok(Value::Array(vec![])),
+        other => Ok(other.clone()),
     }
-    documents(call).map(Value::Array)
 }
 
 const YAML_OPTIONS: &[&str] = &[
@@ -220,7 +222,17 @@ fn yaml(call: &Call, indent: usize, flow_leaves: bool) -> Answer {
         },
         unicode: call.named.get("allow_unicode").is_none_or(truthy),
         blocks: false,
+        style: match call.text(usize::MAX, "default_style").as_deref() {
+            None | Some("") => None,
+            Some("'") => Some(Scalars::Single),
+            Some("\"") => Some(Scalars::Double),
+            Some("|") => Some(Scalars::Literal),
+            Some(other) => return Err(format!("the style `{other}` is not supported: `'`, `\"` and `|` are")),
+        },
     };
+    if call.flag(usize::MAX, "canonical") {
+        return Ok(crate::text::yaml_out::canonical(&call.value, &options).into());
+    }
     let mut text = crate::text::yaml_out::dump(&call.value, &options);
     if call.named.get("explicit_start").is_some_and(truthy) {
         text.insert_str(0, "---\n");

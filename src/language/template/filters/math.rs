@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::super::call::{Answer, Call, Filter, float, integer, truncate, truthy};
+use super::super::call::{Answer, Call, Filter, float, integer, items, truncate, type_name};
 use crate::text::python;
 
 pub(super) const FILTERS: &[(&str, Filter)] = &[
@@ -17,7 +17,6 @@ pub(super) const FILTERS: &[(&str, Filter)] = &[
     ("random", random),
     ("shuffle", shuffle),
     ("bool", bool),
-    ("ternary", ternary),
     ("filesizeformat", filesizeformat),
 ];
 
@@ -224,7 +223,9 @@ fn random(call: &Call) -> Answer {
     if call.named.contains_key("start") || call.named.contains_key("step") {
         return Err("start and step can only be used with integer values".into());
     }
-    let items = call.items()?;
+    let items = items(&call.value).map_err(|_| {
+        format!("random can only be used on sequences and integers, not on '{}'", type_name(&call.value))
+    })?;
     if items.is_empty() {
         return Err("random can't choose from nothing".into());
     }
@@ -234,7 +235,8 @@ fn random(call: &Call) -> Answer {
 }
 
 fn shuffle(call: &Call) -> Answer {
-    let mut items = call.items()?;
+    // What has no items stays as it is.
+    let Ok(mut items) = call.items() else { return Ok(call.value.clone()) };
     let mut random = Random::new(call.argument(0, "seed").filter(|seed| !seed.is_null()));
     for i in (1..items.len()).rev() {
         let limit = u64::try_from(i + 1).unwrap_or(u64::MAX);
@@ -245,7 +247,7 @@ fn shuffle(call: &Call) -> Answer {
 
 fn bool(call: &Call) -> Answer {
     Ok(match &call.value {
-        Value::Null | Value::Bool(_) => call.value.clone(),
+        Value::Bool(_) => call.value.clone(),
         Value::String(text) => match text.to_lowercase().trim() {
             "yes" | "on" | "1" | "true" | "y" | "t" => true.into(),
             "no" | "off" | "0" | "false" | "n" | "f" => false.into(),
@@ -255,16 +257,6 @@ fn bool(call: &Call) -> Answer {
         Value::Number(_) => Value::from(float(&call.value) == Some(1.0)),
         _ => false.into(),
     })
-}
-
-fn ternary(call: &Call) -> Answer {
-    let (yes, no) = (call.required(0, "true_val")?, call.required(1, "false_val")?);
-    if call.value.is_null()
-        && let Some(none) = call.argument(2, "none_val").filter(|value| !value.is_null())
-    {
-        return Ok(none.clone());
-    }
-    Ok(if truthy(&call.value) { yes.clone() } else { no.clone() })
 }
 
 fn filesizeformat(call: &Call) -> Answer {

@@ -4,7 +4,7 @@ use std::path::{Component, Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::super::call::{Answer, Call, Filter, items};
+use super::super::call::{Answer, Call, Filter, items, type_name};
 use crate::text::python;
 
 pub(super) const FILTERS: &[(&str, Filter)] = &[
@@ -142,7 +142,10 @@ fn normal(path: &str) -> String {
 }
 
 fn commonpath(call: &Call) -> Answer {
-    let paths: Vec<PathBuf> = call.items()?.iter().map(|path| PathBuf::from(normal(&python::str_of(path)))).collect();
+    let Value::Array(paths) = &call.value else {
+        return Err(format!("|commonpath expects sequence, got {} instead.", type_name(&call.value)));
+    };
+    let paths: Vec<PathBuf> = paths.iter().map(|path| PathBuf::from(normal(&python::str_of(path)))).collect();
     let Some(first) = paths.first() else { return Err("commonpath() arg is an empty sequence".into()) };
     if paths.iter().any(|path| path.is_absolute() != first.is_absolute()) {
         return Err("Can't mix absolute and relative paths".into());

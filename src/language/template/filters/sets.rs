@@ -260,7 +260,8 @@ fn items2dict(call: &Call) -> Answer {
 }
 
 fn combine(call: &Call) -> Answer {
-    call.only(&["recursive", "list_merge"])?;
+    call.only(&["recursive", "list_merge"])
+        .map_err(|_| "'recursive' and 'list_merge' are the only valid keyword arguments")?;
     let recursive = call.named.get("recursive").is_some_and(truthy);
     let lists = call.named.get("list_merge").map_or_else(|| "replace".into(), python::str_of);
     if !["replace", "keep", "append", "prepend", "append_rp", "prepend_rp"].contains(&lists.as_str()) {
@@ -268,27 +269,18 @@ fn combine(call: &Call) -> Answer {
             "'list_merge' can not be '{lists}': 'replace', 'keep', 'append', 'prepend', 'append_rp' or 'prepend_rp'"
         ));
     }
-    let mut maps = vec![];
-    for argument in std::iter::once(&call.value).chain(&call.positional) {
-        collect(argument, &mut maps)?;
-    }
+    // Lists are taken apart by one level; what is null counts for nothing.
     let mut out = Value::Object(serde_json::Map::new());
-    for map in maps {
-        out = merge(out, map, recursive, &lists);
+    for argument in std::iter::once(&call.value).chain(&call.positional) {
+        let maps = argument.as_array().map_or(std::slice::from_ref(argument), Vec::as_slice);
+        for map in maps.iter().filter(|map| !map.is_null()) {
+            if !map.is_object() {
+                return Err(format!("failed to combine variables, expected dicts but got a '{}'", type_name(map)));
+            }
+            out = merge(out, map.clone(), recursive, &lists);
+        }
     }
     Ok(out)
-}
-
-/// The mappings of nested lists.
-fn collect(value: &Value, out: &mut Vec<Value>) -> Result<(), String> {
-    match value {
-        Value::Array(items) => items.iter().try_for_each(|item| collect(item, out)),
-        Value::Object(_) => {
-            out.push(value.clone());
-            Ok(())
-        }
-        other => Err(format!("failed to combine variables, expected dicts but got a '{}'", type_name(other))),
-    }
 }
 
 fn merge(low: Value, high: Value, recursive: bool, lists: &str) -> Value {

@@ -20,7 +20,6 @@ pub(super) const FILTERS: &[(&str, Filter)] = &[
     ("center", center),
     ("truncate", truncate),
     ("wordcount", |call| Ok(words(&call.string()).into())),
-    ("string", |call| Ok(call.string().into())),
     ("type_debug", |call| Ok(super::super::call::type_name(&call.value).into())),
     ("urldecode", |call| Ok(urldecode(&call.string()).into())),
     ("urlencode", urlencode),
@@ -120,6 +119,7 @@ fn regex_escape(call: &Call) -> Answer {
     let special = match call.text(0, "re_type").as_deref().unwrap_or("python") {
         "python" => "()[]{}?*+-|^$\\.&~# \t\n\r\u{b}\u{c}",
         "posix_basic" => "[].^$*\\",
+        "posix_extended" => return Err("Regex type (posix_extended) not yet implemented".into()),
         other => return Err(format!("Invalid regex type ({other})")),
     };
     Ok(call
@@ -155,7 +155,8 @@ fn comment(call: &Call) -> Answer {
     let newline = named("newline", "\n");
     let (beginning, end) = (named("beginning", beginning), named("end", end));
     let decoration = named("decoration", decoration);
-    let (prefix, postfix) = (named("prefix", &decoration), named("postfix", &decoration));
+    let bare = decoration.trim_end();
+    let (prefix, postfix) = (named("prefix", bare), named("postfix", bare));
     let count = |name: &str| -> Result<usize, String> {
         Ok(usize::try_from(call.integer(usize::MAX, name)?.unwrap_or(1)).unwrap_or(0))
     };
@@ -165,9 +166,9 @@ fn comment(call: &Call) -> Answer {
         out.push_str(&beginning);
         out.push_str(&newline);
     }
-    for _ in 0..before {
-        out.push_str(prefix.trim_end());
-        out.push_str(&newline);
+    if !prefix.is_empty() {
+        let line = if prefix == newline { prefix } else { format!("{prefix}{newline}") };
+        out.push_str(&line.repeat(before));
     }
     let text = call.string();
     let lines: Vec<String> = text
@@ -180,7 +181,7 @@ fn comment(call: &Call) -> Answer {
     out.push_str(&lines.join(&newline));
     for _ in 0..after {
         out.push_str(&newline);
-        out.push_str(postfix.trim_end());
+        out.push_str(&postfix);
     }
     if !end.is_empty() {
         out.push_str(&newline);

@@ -7,28 +7,14 @@ use serde_json::{Map, Value};
 use super::{Found, Lookup};
 use crate::text::python;
 
-/// Text of a file in an encoding: UTF-8, or one of ISO's Latin ones.
+/// Text of a file in an encoding; UTF-8 may be vaulted.
 fn encoded(lookup: &Lookup<'_>, path: &Path, encoding: Option<&str>) -> Result<String, String> {
-    let name = encoding.unwrap_or("utf-8").to_lowercase().replace(['-', '_'], "");
-    let latin9 = match name.as_str() {
-        "utf8" | "ascii" | "usascii" => return plain(lookup, path),
-        "iso88591" | "latin1" | "88591" => false,
-        "iso885915" | "latin9" | "885915" => true,
-        _ => return Err(format!("the encoding `{name}` is not supported: utf-8, iso8859-1 and iso8859-15 are")),
-    };
+    let name = encoding.unwrap_or("utf-8");
+    if name.to_lowercase().replace(['-', '_'], "") == "utf8" {
+        return plain(lookup, path);
+    }
     let bytes = std::fs::read(path).map_err(|error| format!("can't read `{}`: {error}", path.display()))?;
-    let differing = |byte: u8| match byte {
-        0xa4 => '€',
-        0xa6 => 'Š',
-        0xa8 => 'š',
-        0xb4 => 'Ž',
-        0xb8 => 'ž',
-        0xbc => 'Œ',
-        0xbd => 'œ',
-        0xbe => 'Ÿ',
-        other => char::from(other),
-    };
-    Ok(bytes.into_iter().map(|byte| if latin9 { differing(byte) } else { char::from(byte) }).collect())
+    crate::text::encoding::decode(&bytes, name)
 }
 
 fn read(path: &Path) -> Result<String, String> {
