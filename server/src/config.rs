@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::auth::Role;
 use crate::log::Level;
 use crate::store::{Parts, Target};
 
@@ -34,12 +35,45 @@ pub enum Command {
         /// The copy; a file that is there is replaced.
         file: std::path::PathBuf,
     },
+    /// Make, list and revoke API keys.
+    #[command(subcommand)]
+    Key(KeyCommand),
     /// Ask the server on this machine for /healthz: exit 0 if it is alive, 1 if not.
     Healthcheck {
         /// What is served, for its port.
         #[arg(value_enum, default_value = "all")]
         service: Service,
     },
+}
+
+/// What is done with API keys.
+#[derive(Debug, Subcommand)]
+pub enum KeyCommand {
+    /// Make a key and print it: it is shown this once.
+    Create {
+        /// Whose it is.
+        #[arg(long)]
+        name: String,
+        /// What it may do.
+        #[arg(long, value_enum)]
+        role: Role,
+    },
+    /// Print name, role and time of every key.
+    List,
+    /// Forget a key; running servers know it for up to 10 seconds more.
+    Revoke {
+        /// Whose it is.
+        name: String,
+    },
+}
+
+/// Who may use the API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Auth {
+    /// Everybody.
+    Off,
+    /// Whoever has a key (`crud-server key create`).
+    Keys,
 }
 
 /// The services in this program.
@@ -105,6 +139,9 @@ pub struct Settings {
     /// Hours for which the answer to a request with an Idempotency-Key is kept.
     #[arg(long, env = "IDEMPOTENCY_HOURS", default_value_t = 24, global = true)]
     pub idempotency_hours: u32,
+    /// Who may use the API: `off` for everybody, `keys` for whoever has an API key.
+    #[arg(long, env = "AUTH", value_enum, ignore_case = true, default_value = "off", global = true)]
+    pub auth: Auth,
     /// Origins whose pages may use the API from a browser, separated by commas; `*` for any. None: no CORS.
     #[arg(long, env = "CORS_ORIGINS", value_delimiter = ',', global = true)]
     pub cors_origins: Vec<String>,

@@ -7,11 +7,13 @@
 //!
 //! `portal` is the page of seed 003, a process of its own that asks the hardware service. `config` holds every setting, `serve` the life of the process, `log` its words.
 
+pub mod auth;
 pub mod backup;
 pub mod clock;
 pub mod config;
 pub mod declaration;
 pub mod http;
+pub mod key;
 pub mod log;
 pub mod model;
 pub mod portal;

@@ -39,6 +39,12 @@ async fn data(settings: &Settings, service: Service) -> anyhow::Result<()> {
     let resources = declaration::load(&settings.resources(service))?;
     let app = Arc::new(App::new(settings, &target, resources));
     let about = [("database", target.describe())];
+    if app.auth.is_none() {
+        log::warn(
+            "authentication is off: everybody who reaches this service may read and write; AUTH=keys turns it on",
+            &[],
+        );
+    }
     let router = http::router(&app)?;
     let migration = tokio::spawn(prepare(app.clone(), target));
     until_stopped(settings, service, router, &app.frame, migration, &about).await?;

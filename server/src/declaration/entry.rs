@@ -3,6 +3,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 
+use crate::auth::Access;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_saphyr::{DefaultMessageFormatter, MessageFormatter as _, Spanned};
@@ -14,6 +15,8 @@ pub(super) struct Entry {
     pub(super) table: Option<Spanned<String>>,
     pub(super) description: Option<String>,
     pub(super) fields: Spanned<Named<FieldEntry>>,
+    #[serde(default)]
+    pub(super) access: Access,
     #[serde(default)]
     pub(super) indexes: Vec<Spanned<Vec<Spanned<String>>>>,
 }

@@ -38,7 +38,8 @@ pub(super) fn resource(entry: Entry, stem: &str) -> Result<Resource, Vec<(Place,
         rules.field_name(&name, &fields);
         fields.push(rules.field(&name.value, field));
     }
-    let mut resource = Resource { name, table, description: entry.description, fields, indexes: Vec::new() };
+    let (description, access) = (entry.description, entry.access);
+    let mut resource = Resource { name, table, description, fields, indexes: Vec::new(), access };
     for index in entry.indexes {
         let index = rules.index(&resource, index);
         resource.indexes.push(index);

@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::{App, Frame};
+use crate::auth::Principal;
 use crate::log::{self, Level};
 use crate::problem::Problem;
 
@@ -48,6 +49,9 @@ pub(super) async fn every_request(State(frame): State<Arc<Frame>>, request: Requ
         fields.insert("status".into(), response.status().as_u16().into());
         fields.insert("ms".into(), Value::from((took.as_secs_f64() * 1e6).round() / 1e3));
         fields.insert("client".into(), client.into());
+        if let Some(principal) = response.extensions().get::<Principal>() {
+            fields.insert("key".into(), principal.name.as_str().into());
+        }
         // Probes come every few seconds for ever.
         let quiet = matches!(fields.get("path").and_then(Value::as_str), Some("/healthz" | "/readyz" | "/metrics"));
         let level = if quiet && response.status().is_success() { Level::Debug } else { Level::Info };

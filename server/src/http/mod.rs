@@ -4,6 +4,7 @@ pub(crate) mod api;
 mod body;
 mod cors;
 mod frame;
+mod guard;
 mod health;
 mod layers;
 mod limit;
@@ -24,7 +25,8 @@ use tower::util::MapRequest;
 pub use frame::{Frame, framed};
 pub use layers::Peer;
 
-use crate::config::Settings;
+use crate::auth::keys::Keys;
+use crate::config::{Auth, Settings};
 use crate::model::Resource;
 use crate::store::{Database, Target};
 
@@ -37,6 +39,8 @@ pub struct App {
     pub resources: Vec<Resource>,
     /// The table of the idempotency keys.
     pub keys: Resource,
+    /// Who may ask, if not everybody.
+    pub auth: Option<Keys>,
     /// The tables are there.
     pub migrated: AtomicBool,
     /// How long a key is kept.
@@ -56,6 +60,7 @@ impl App {
             database,
             resources,
             keys: api::idempotency::table(),
+            auth: (settings.auth == Auth::Keys).then(Keys::new),
             migrated: AtomicBool::new(false),
             idempotency_hours: settings.idempotency_hours,
             max_body: settings.max_body_bytes,
@@ -64,7 +69,7 @@ impl App {
 
     /// Every table that the server needs.
     pub fn tables(&self) -> impl Iterator<Item = &Resource> {
-        self.resources.iter().chain([&self.keys])
+        self.resources.iter().chain([&self.keys]).chain(self.auth.iter().map(Keys::table))
     }
 
     /// Whether there is a resource with these fields: a contract of a seed needs its own.
@@ -81,7 +86,7 @@ impl App {
 /// All routes of the data service.
 pub fn router(app: &Arc<App>) -> anyhow::Result<Router> {
     let data = Router::new()
-        .merge(api::routes())
+        .merge(guard::by_path(app, api::routes()))
         .merge(seeds::routes(app))
         .layer(middleware::from_fn_with_state(app.clone(), layers::migrated));
     let routes = Router::new().merge(health::index()).merge(openapi::routes()).merge(data).with_state(app.clone());

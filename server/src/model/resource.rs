@@ -4,6 +4,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::field::{Field, Kind};
 use super::value::Store;
+use crate::auth::Access;
 
 /// A column of a resource's table.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +28,8 @@ pub struct Resource {
     pub fields: Vec<Field>,
     /// Indexes beyond those of unique fields: lists of field names.
     pub indexes: Vec<Vec<String>>,
+    /// Whom it is for, while authentication is on.
+    pub access: Access,
 }
 
 /// Columns before and after the fields, which the server keeps itself.

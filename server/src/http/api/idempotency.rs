@@ -8,6 +8,7 @@ use serde_json::Value as Json;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
+use crate::auth::{Access, Role};
 use crate::clock;
 use crate::http::App;
 use crate::model::{Field, Kind, Resource, Value};
@@ -31,6 +32,7 @@ pub(crate) fn table() -> Resource {
             field("answer", Kind::Text),
         ],
         indexes: Vec::new(),
+        access: Access { read: Role::Admin, write: Role::Admin },
     }
 }
 

@@ -13,6 +13,7 @@ use axum::{Json, Router};
 use serde_json::{Map, Value, json};
 
 use super::App;
+use crate::auth::{Access, Role};
 
 pub(super) fn routes() -> Router<Arc<App>> {
     Router::new().route("/openapi.json", get(document))
@@ -23,20 +24,38 @@ async fn document(State(app): State<Arc<App>>) -> Response {
     components.insert("Problem".into(), schemas::problem());
     let mut tags = Vec::new();
     for resource in &app.resources {
-        paths.insert(format!("/api/{}", resource.name), operations::collection(resource));
-        paths.insert(format!("/api/{}/{{id}}", resource.name), operations::item(resource));
+        for (path, mut item) in [
+            (format!("/api/{}", resource.name), operations::collection(resource)),
+            (format!("/api/{}/{{id}}", resource.name), operations::item(resource)),
+        ] {
+            open(&mut item, resource.access);
+            paths.insert(path, item);
+        }
         components.extend(schemas::of(resource));
         tags.push(json!({"name": resource.name, "description": resource.description.clone().unwrap_or_default()}));
     }
     seeds::extend(&app, &mut paths, &mut components);
-    Json(json!({
+    let mut document = json!({
         "openapi": "3.1.0",
         "info": {"title": "crud-server", "version": app.frame.version},
         "tags": tags,
         "paths": paths,
         "components": {"schemas": components},
-    }))
-    .into_response()
+    });
+    if app.auth.is_some() {
+        document["components"]["securitySchemes"] = json!({"bearer": {"type": "http", "scheme": "bearer"}});
+        document["security"] = json!([{"bearer": []}]);
+    }
+    Json(document).into_response()
+}
+
+/// Marks the operations that need no key.
+fn open(item: &mut Value, access: Access) {
+    for (method, operation) in item.as_object_mut().into_iter().flatten() {
+        if method != "parameters" && access.needed(method != "get") == Role::Public {
+            operation["security"] = json!([]);
+        }
+    }
 }
 
 /// The name of a resource's schema: `order_items` is `OrderItems`.

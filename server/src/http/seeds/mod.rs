@@ -13,24 +13,23 @@ use axum::extract::rejection::PathRejection;
 use axum::response::Response;
 use serde_json::{Map, Value as Json};
 
-use super::App;
+use super::{App, guard};
 use crate::model::{Resource, Value};
 use crate::problem::{At, Problem};
 use crate::records;
 use crate::store::{Row, Select};
 
 /// The routes of the seeds whose resources are served with the fields that they need.
-pub(super) fn routes(app: &App) -> Router<Arc<App>> {
-    let mut router = Router::new().merge(reversed::routes());
-    if app.has(employees::NAME, &employees::FIELDS) {
-        router = router.merge(employees::routes());
-    }
-    if app.has(passengers::NAME, &passengers::FIELDS) {
-        router = router.merge(passengers::routes());
-    }
-    if app.has(hardware::NAME, &hardware::FIELDS) {
-        router = router.merge(hardware::routes());
-    }
+pub(super) fn routes(app: &Arc<App>) -> Router<Arc<App>> {
+    let mut router = guard::of(app, None, reversed::routes());
+    let mut add = |name, fields: &[&str], routes| {
+        if app.has(name, fields) {
+            router = std::mem::take(&mut router).merge(guard::of(app, Some(name), routes));
+        }
+    };
+    add(employees::NAME, &employees::FIELDS, employees::routes());
+    add(passengers::NAME, &passengers::FIELDS, passengers::routes());
+    add(hardware::NAME, &hardware::FIELDS, hardware::routes());
     router
 }
 
