@@ -10,6 +10,7 @@
 //! ```
 
 pub mod cli;
+mod cluster;
 pub mod engine;
 pub mod host;
 pub mod image;

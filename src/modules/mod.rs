@@ -6,6 +6,7 @@ mod database;
 pub mod docker;
 mod files;
 mod guarded;
+mod kubernetes;
 mod net;
 mod packages;
 mod system;
@@ -16,8 +17,16 @@ pub use contract::{
 };
 
 /// The tables of all groups.
-const GROUPS: &[&[Descriptor]] =
-    &[commands::TABLE, docker::TABLE, files::TABLE, packages::TABLE, system::TABLE, net::TABLE, database::TABLE];
+const GROUPS: &[&[Descriptor]] = &[
+    commands::TABLE,
+    docker::TABLE,
+    files::TABLE,
+    packages::TABLE,
+    system::TABLE,
+    net::TABLE,
+    database::TABLE,
+    kubernetes::TABLE,
+];
 
 /// All modules.
 pub fn all() -> impl Iterator<Item = &'static Descriptor> {

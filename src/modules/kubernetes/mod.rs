@@ -1,0 +1,13 @@
+//! Modules of Kubernetes clusters: they work from here, over the API server that a kubeconfig names.
+
+mod common;
+mod k8s;
+mod k8s_info;
+
+use super::Descriptor;
+
+const CORE: &[&str] = &["kubernetes.core", "community.kubernetes", "community.general"];
+
+/// The modules of this group.
+pub(super) const TABLE: &[Descriptor] =
+    &[Descriptor::controller::<k8s::K8s>("k8s", CORE), Descriptor::controller::<k8s_info::K8sInfo>("k8s_info", CORE)];
