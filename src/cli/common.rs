@@ -12,7 +12,7 @@ use crate::engine::event::Events;
 use crate::engine::secrets::Secrets;
 use crate::engine::{Ended, Options, Setup};
 use crate::language::template::{Templar, TemplarOptions};
-use crate::language::{Config, Inventory, Loader, LoaderOptions, Playbook, Vault};
+use crate::language::{Beside, Config, Inventory, Loader, LoaderOptions, Playbook, Vault};
 use crate::report::{self, Output, ResultFormat, Screen, Settings};
 
 /// What is known before anything is read: configuration, and where messages go.
@@ -139,12 +139,12 @@ fn options(start: &Start, common: &Common, selection: &Selection, vault: &Vault)
 fn inventory(start: &Start, common: &Common, loader: &Loader, dirs: &[PathBuf]) -> Result<Inventory, Failure> {
     let sources = if common.inventory.is_empty() { start.config.inventory.clone() } else { common.inventory.clone() };
     let (mut inventory, warnings) =
-        Inventory::load(&sources, loader).map_err(|errors| Failure::of(Exit::Error, errors))?;
+        Inventory::load(&sources, loader, start.config.merge_hashes()).map_err(|errors| Failure::of(Exit::Error, errors))?;
     for warning in warnings {
         start.events.diagnostic(&warning);
     }
     for dir in dirs {
-        inventory.load_vars_dir(dir, loader).map_err(|errors| Failure::of(Exit::Error, errors))?;
+        inventory.load_vars_dir(dir, Beside::Playbook, loader).map_err(|errors| Failure::of(Exit::Error, errors))?;
     }
     Ok(inventory)
 }

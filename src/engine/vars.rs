@@ -27,6 +27,8 @@ pub(super) struct Variables {
     pub inventory: RwLock<Inventory>,
     /// The hosts, made when first used.
     hosts: RwLock<IndexMap<String, Arc<Host>>>,
+    /// Whether mappings of one name are joined.
+    merge: bool,
     /// Decrypts.
     pub vault: Arc<Vault>,
     /// Values that are the same for all (`ansible_check_mode`, …).
@@ -50,7 +52,8 @@ impl Variables {
             "ansible_version".into(),
             json!({"full": full, "string": full, "major": major, "minor": minor, "revision": revision}),
         );
-        Self { extra, inventory: RwLock::new(inventory), hosts: RwLock::default(), vault, magic, inject_facts }
+        let merge = inventory.merges();
+        Self { extra, merge, inventory: RwLock::new(inventory), hosts: RwLock::default(), vault, magic, inject_facts }
     }
 
     /// The inventory, to read.
@@ -179,75 +182,69 @@ impl TaskScope {
         chain
     }
 
-    fn include_param(&self, name: &str) -> Option<Node> {
-        self.levels().filter(|l| l.kind == FrameKind::Include).find_map(|l| entry(l.keywords.vars.as_ref(), name))
+    fn include_params<'a>(&'a self, name: &'a str) -> impl Iterator<Item = Node> + 'a {
+        let includes = self.levels().filter(|level| level.kind == FrameKind::Include);
+        includes.filter_map(move |level| entry(level.keywords.vars.as_ref(), name))
     }
 
-    fn role_param(&self, name: &str) -> Option<Node> {
-        self.levels().filter(|l| l.kind == FrameKind::Role).find_map(|level| {
-            let role = level.role.as_ref()?;
-            entry(role.params.as_ref(), name).or_else(|| entry(level.keywords.vars.as_ref(), name))
+    fn role_params<'a>(&'a self, name: &'a str) -> impl Iterator<Item = Node> + 'a {
+        let roles = self.levels().filter(|level| level.kind == FrameKind::Role);
+        roles.filter_map(|level| Some((level.role.as_ref()?, level))).flat_map(move |(role, level)| {
+            let both = [entry(role.params.as_ref(), name), entry(level.keywords.vars.as_ref(), name)];
+            both.into_iter().flatten()
         })
     }
 
-    fn frame_var(&self, name: &str) -> Option<Node> {
-        let local = |l: &&Frame| matches!(l.kind, FrameKind::Task | FrameKind::Block);
-        self.levels()
-            .take_while(|l| l.kind != FrameKind::Play)
-            .filter(local)
-            .find_map(|l| entry(l.keywords.vars.as_ref(), name))
+    fn frame_vars<'a>(&'a self, name: &'a str) -> impl Iterator<Item = Node> + 'a {
+        let within = self.levels().take_while(|level| level.kind != FrameKind::Play);
+        let local = within.filter(|level| matches!(level.kind, FrameKind::Task | FrameKind::Block));
+        local.filter_map(move |level| entry(level.keywords.vars.as_ref(), name))
     }
 
-    fn role_var(&self, name: &str) -> Option<Node> {
-        if let Some(found) = self.role_chain().into_iter().find_map(|role| entry(role.vars.as_ref(), name)) {
-            return Some(found);
-        }
-        self.play.as_ref()?.roles().iter().rev().find_map(|role| entry(role.vars.as_ref(), name))
+    /// The roles whose variables are seen, the nearest first.
+    fn roles(&self) -> impl Iterator<Item = Arc<Role>> {
+        let play = self.play.as_ref().map(|play| play.roles()).unwrap_or_default();
+        let chain: Vec<Arc<Role>> = self.role_chain().into_iter().cloned().collect();
+        chain.into_iter().chain(play.into_iter().rev())
     }
 
-    fn role_default(&self, name: &str) -> Option<Node> {
-        if let Some(found) = self.role_chain().into_iter().find_map(|role| entry(role.defaults.as_ref(), name)) {
-            return Some(found);
-        }
-        self.play.as_ref()?.roles().iter().rev().find_map(|role| entry(role.defaults.as_ref(), name))
+    fn play_vars(&self, name: &str) -> impl Iterator<Item = Variable> {
+        let prompt = self.play.as_ref().and_then(|play| play.prompts.get(name)).cloned();
+        let frame = self.play.as_ref().and_then(|play| play.frame.as_ref());
+        let written: Vec<Node> = frame
+            .into_iter()
+            .flat_map(|frame| frame.levels())
+            .filter_map(|level| entry(level.keywords.vars.as_ref(), name))
+            .collect();
+        prompt.map(Variable::Json).into_iter().chain(written.into_iter().map(Variable::Node))
     }
 
-    fn play_var(&self, name: &str) -> Option<Variable> {
-        let play = self.play.as_ref()?;
-        if let Some(value) = play.prompts.get(name) {
-            return Some(Variable::Json(value.clone()));
-        }
-        let frame = play.frame.as_ref()?;
-        frame.levels().find_map(|l| entry(l.keywords.vars.as_ref(), name)).map(Variable::Node)
-    }
-
-    fn host_set(&self, name: &str) -> Option<Variable> {
+    fn host_set(&self, name: &str) -> impl Iterator<Item = Variable> {
         let vars = self.host.read();
-        if let Some(value) = vars.set.get(name) {
-            return Some(Variable::Json(value.clone()));
-        }
-        vars.included.get(name).cloned().map(Variable::Node)
+        let set = vars.set.get(name).cloned().map(Variable::Json);
+        set.into_iter().chain(vars.included.get(name).cloned().map(Variable::Node))
     }
 
-    fn host_low(&self, name: &str) -> Option<Variable> {
+    /// Facts, and what the inventory says.
+    fn host_low(&self, name: &str) -> impl Iterator<Item = Variable> {
         let vars = self.host.read();
-        if self.run.inject_facts
-            && let Some(value) = vars.injected.get(name).and_then(|key| vars.facts.get(key))
-        {
-            return Some(Variable::Json(value.clone()));
-        }
-        let found = vars.inventory.get(name).or_else(|| vars.groups.get(name)).cloned().map(Variable::Node);
-        if found.is_some() || self.run.inventory().contains(&self.host.name) {
-            return found;
-        }
-        // The implicit localhost has the interpreter of this machine, as in Ansible.
-        match name {
-            "ansible_connection" if matches!(&*self.host.name, "localhost" | "127.0.0.1" | "::1") => {
-                Some(Variable::Json("local".into()))
+        let fact = vars.injected.get(name).filter(|_| self.run.inject_facts).and_then(|key| vars.facts.get(key));
+        let own = [vars.inventory.get(name), vars.groups.get(name)].map(|found| found.cloned().map(Variable::Node));
+        let implicit = || {
+            if self.run.inventory().contains(&self.host.name) {
+                return None;
             }
-            "ansible_python_interpreter" => program("python3").map(|path| Variable::Json(path.into())),
-            _ => None,
-        }
+            // The implicit localhost has the interpreter of this machine, as in Ansible.
+            match name {
+                "ansible_connection" if matches!(&*self.host.name, "localhost" | "127.0.0.1" | "::1") => {
+                    Some(Variable::Json("local".into()))
+                }
+                "ansible_python_interpreter" => program("python3").map(|path| Variable::Json(path.into())),
+                _ => None,
+            }
+        };
+        let fallback = if own.iter().all(Option::is_none) { implicit() } else { None };
+        fact.cloned().map(Variable::Json).into_iter().chain(own.into_iter().flatten()).chain(fallback)
     }
 
     fn magic(&self, name: &str) -> Option<Variable> {
@@ -325,19 +322,50 @@ impl TaskScope {
         if let Some(value) = self.locals.get(name) {
             return Some(Variable::Json(value.clone()));
         }
-        let node = |found: Option<Node>| found.map(Variable::Node);
-        self.magic(name)
-            .or_else(|| self.run.extra.get(name).cloned().map(Variable::Node))
-            .or_else(|| node(self.include_param(name)))
-            .or_else(|| node(self.role_param(name)))
-            .or_else(|| self.host_set(name))
-            .or_else(|| node(self.frame_var(name)))
-            .or_else(|| node(self.role_var(name)))
-            .or_else(|| self.host.read().files.get(name).cloned().map(Variable::Node))
-            .or_else(|| self.play_var(name))
-            .or_else(|| self.host_low(name))
-            .or_else(|| node(self.role_default(name)))
+        if let Some(magic) = self.magic(name) {
+            return Some(magic);
+        }
+        let mut all = self.values(name);
+        let first = all.next()?;
+        Some(if self.run.merge { joined(first, all) } else { first })
     }
+
+    /// All values of a name, the highest first; each is looked for when it is asked for.
+    fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = Variable> + 'a {
+        let of_roles = move |part: fn(&Role) -> Option<&Node>| {
+            later(move || self.roles().filter_map(move |role| entry(part(&role), name)).map(Variable::Node))
+        };
+        let extra = self.run.extra.get(name).cloned();
+        let params = self.include_params(name).chain(self.role_params(name));
+        extra
+            .into_iter()
+            .chain(params)
+            .map(Variable::Node)
+            .chain(later(|| self.host_set(name)))
+            .chain(self.frame_vars(name).map(Variable::Node))
+            .chain(of_roles(|role| role.vars.as_ref()))
+            .chain(later(|| self.host.read().files.get(name).cloned().map(Variable::Node)))
+            .chain(later(|| self.play_vars(name)))
+            .chain(later(|| self.host_low(name)))
+            .chain(of_roles(|role| role.defaults.as_ref()))
+    }
+}
+
+/// An iterator that is made when it is come to.
+fn later<I: IntoIterator>(make: impl FnOnce() -> I) -> impl Iterator<Item = I::Item> {
+    std::iter::once_with(make).flatten()
+}
+
+/// A mapping joined with the lower mappings of its name, down to the first that is none.
+fn joined(first: Variable, lower: impl Iterator<Item = Variable>) -> Variable {
+    let mapping = |variable: &Variable| match variable {
+        Variable::Node(node) => Some(node.clone()),
+        Variable::Json(value) => Some(Node::from_json(value, &Place::synthetic("variables"))),
+        _ => None,
+    };
+    let mapping = |variable: &Variable| mapping(variable).filter(|node| matches!(node.kind, Kind::Map(_)));
+    let Some(top) = mapping(&first) else { return first };
+    Variable::Node(lower.map_while(|variable| mapping(&variable)).fold(top, |all, low| low.merged(&all)))
 }
 
 impl Scope for TaskScope {

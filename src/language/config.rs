@@ -142,6 +142,11 @@ fn list(text: Option<String>) -> Vec<String> {
 }
 
 impl Config {
+    /// Whether mappings of one name are joined over all that set it, rather than that the highest wins.
+    pub fn merge_hashes(&self) -> bool {
+        self.hash_behaviour == "merge"
+    }
+
     /// Reads the configuration as seen from a directory.
     pub fn load(cwd: &Path) -> (Self, Vec<Diagnostic>) {
         let mut warnings = vec![];
@@ -235,10 +240,6 @@ impl Config {
             task_timeout: number("ANSIBLE_TASK_TIMEOUT", "task_timeout", 0),
             file,
         };
-        if config.hash_behaviour == "merge" {
-            let message = "hash_behaviour=merge is not supported: a variable replaces another of its name";
-            warnings.push(Diagnostic::plain(message).warning().hint("use the filter `combine(recursive=true)`"));
-        }
         (config, warnings)
     }
 }

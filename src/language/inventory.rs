@@ -18,7 +18,23 @@ pub(super) struct Group {
     pub hosts: IndexSet<String>,
     pub vars: IndexMap<String, Node>,
     /// From `group_vars/`, in the order in which directories were read.
-    pub files: IndexMap<String, Node>,
+    pub files: Files,
+}
+
+/// Variables from `group_vars/`: those beside inventories, and those beside playbooks.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Files {
+    inventory: IndexMap<String, Node>,
+    play: IndexMap<String, Node>,
+}
+
+/// Whose `group_vars/` and `host_vars/` are read: a playbook's win over an inventory's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Beside {
+    /// An inventory.
+    Inventory,
+    /// A playbook.
+    Playbook,
 }
 
 /// Hosts and groups.
@@ -28,8 +44,10 @@ pub struct Inventory {
     hosts: IndexMap<String, IndexMap<String, Node>>,
     host_files: IndexMap<String, IndexMap<String, Node>>,
     /// From `group_vars/`, of groups that may yet be made.
-    group_files: IndexMap<String, IndexMap<String, Node>>,
+    group_files: IndexMap<String, Files>,
     sources: Vec<String>,
+    /// Whether mappings of one name are joined (`hash_behaviour`).
+    merge: bool,
 }
 
 impl Inventory {
@@ -37,8 +55,12 @@ impl Inventory {
     ///
     /// # Errors
     /// A source that does not exist or can't be understood.
-    pub fn load(sources: &[String], loader: &Loader) -> Result<(Self, Vec<Diagnostic>), Vec<Diagnostic>> {
-        let mut inventory = Self::default();
+    pub fn load(
+        sources: &[String],
+        loader: &Loader,
+        merge: bool,
+    ) -> Result<(Self, Vec<Diagnostic>), Vec<Diagnostic>> {
+        let mut inventory = Self { merge, ..Self::default() };
         let mut warnings = vec![];
         for name in ["all", "ungrouped"] {
             inventory.groups.entry(name.to_owned()).or_default();
@@ -70,7 +92,7 @@ impl Inventory {
         for source in sources.iter().filter(|s| !s.contains(',')) {
             let path = PathBuf::from(source);
             let dir = if path.is_dir() { path } else { path.parent().map(Path::to_owned).unwrap_or_default() };
-            inventory.load_vars_dir(&dir, loader)?;
+            inventory.load_vars_dir(&dir, Beside::Inventory, loader)?;
         }
         inventory.settle();
         Ok((inventory, warnings))
@@ -265,7 +287,8 @@ impl Inventory {
     ///
     /// # Errors
     /// A file that can't be read.
-    pub fn load_vars_dir(&mut self, dir: &Path, loader: &Loader) -> Result<(), Vec<Diagnostic>> {
+    pub fn load_vars_dir(&mut self, dir: &Path, beside: Beside, loader: &Loader) -> Result<(), Vec<Diagnostic>> {
+        let merge = self.merge;
         let mut errors = vec![];
         let mut read = |base: &Path, name: &str| -> Vec<(String, Node)> {
             let mut out = vec![];
@@ -290,11 +313,11 @@ impl Inventory {
         let (groups, hosts) = (dir.join("group_vars"), dir.join("host_vars"));
         if groups.is_dir() {
             for (name, group) in &mut self.groups {
-                group.files.extend(read(&groups, name));
+                put(group.files.of(beside), read(&groups, name), merge);
             }
             for name in names_in(&groups).into_iter().filter(|name| !self.groups.contains_key(name)) {
                 let vars = read(&groups, &name);
-                self.group_files.entry(name).or_default().extend(vars);
+                put(self.group_files.entry(name).or_default().of(beside), vars, merge);
             }
         }
         if hosts.is_dir() {
@@ -309,7 +332,7 @@ impl Inventory {
             for name in names {
                 let vars = read(&hosts, &name);
                 if !vars.is_empty() {
-                    self.host_files.entry(name).or_default().extend(vars);
+                    put(self.host_files.entry(name).or_default(), vars, merge);
                 }
             }
         }
@@ -350,11 +373,11 @@ impl Inventory {
     }
 
     pub(super) fn set_group_var(&mut self, group: &str, name: &str, value: Node) {
-        self.groups.entry(group.to_owned()).or_default().vars.insert(name.to_owned(), value);
+        put(&mut self.groups.entry(group.to_owned()).or_default().vars, [(name.to_owned(), value)], self.merge);
     }
 
     pub(super) fn set_host_var(&mut self, host: &str, name: &str, value: Node) {
-        self.hosts.entry(host.to_owned()).or_default().insert(name.to_owned(), value);
+        put(self.hosts.entry(host.to_owned()).or_default(), [(name.to_owned(), value)], self.merge);
     }
 
     pub(super) fn add_child(&mut self, group: &str, child: &str) {
@@ -525,14 +548,17 @@ impl Inventory {
         };
         names.sort_by_key(|name| (self.depth(name), priority(name), name.clone()));
         names.insert(0, "all".into());
-        // The inventory's own values of all groups come first, then those of files, as Ansible's precedence has them.
-        let mut vars = IndexMap::new();
+        // The lowest first, as Ansible has it: a source for all groups by their depth, then the next source; files of `all` before the others'.
         let groups: Vec<&Group> = names.iter().filter_map(|n| self.groups.get(n)).collect();
-        for group in &groups {
-            vars.extend(group.vars.iter().map(|(k, v)| (k.clone(), v.clone())));
-        }
-        for group in &groups {
-            vars.extend(group.files.iter().map(|(k, v)| (k.clone(), v.clone())));
+        let (all, others) = groups.split_at(groups.len().min(1));
+        let own = groups.iter().map(|group| &group.vars);
+        let files = [all, others].into_iter().flat_map(|groups| {
+            let beside_inventories = groups.iter().map(|group| &group.files.inventory);
+            beside_inventories.chain(groups.iter().map(|group| &group.files.play))
+        });
+        let mut vars = IndexMap::new();
+        for source in own.chain(files) {
+            put(&mut vars, source.iter().map(|(k, v)| (k.clone(), v.clone())), self.merge);
         }
         vars.shift_remove("ansible_group_priority");
         vars
@@ -542,9 +568,14 @@ impl Inventory {
     pub fn host_vars(&self, host: &str) -> IndexMap<String, Node> {
         let mut vars = self.hosts.get(host).cloned().unwrap_or_default();
         if let Some(files) = self.host_files.get(host) {
-            vars.extend(files.iter().map(|(k, v)| (k.clone(), v.clone())));
+            put(&mut vars, files.iter().map(|(k, v)| (k.clone(), v.clone())), self.merge);
         }
         vars
+    }
+
+    /// Whether mappings of one name are joined.
+    pub fn merges(&self) -> bool {
+        self.merge
     }
 
     /// Hosts that a pattern names, in the inventory's order.
@@ -555,6 +586,27 @@ impl Inventory {
         pattern::matching(self, pattern)
     }
 }
+
+impl Files {
+    fn of(&mut self, beside: Beside) -> &mut IndexMap<String, Node> {
+        match beside {
+            Beside::Inventory => &mut self.inventory,
+            Beside::Playbook => &mut self.play,
+        }
+    }
+}
+
+/// Sets variables: over those of their names, or joined with them.
+fn put(vars: &mut IndexMap<String, Node>, values: impl IntoIterator<Item = (String, Node)>, merge: bool) {
+    for (name, value) in values {
+        let value = match vars.get(&name).filter(|_| merge) {
+            Some(known) => known.merged(&value),
+            None => value,
+        };
+        vars.insert(name, value);
+    }
+}
+
 /// The groups that a `group_vars/` directory has files (or directories) of.
 fn names_in(dir: &Path) -> IndexSet<String> {
     let entries = std::fs::read_dir(dir).into_iter().flatten().filter_map(Result::ok);

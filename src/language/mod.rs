@@ -19,7 +19,7 @@ pub mod template;
 mod vault;
 
 pub use config::Config;
-pub use inventory::Inventory;
+pub use inventory::{Beside, Inventory};
 pub use keywords::{Frame, FrameKind, Keywords};
 pub use loader::{LoadedRole, Loader, LoaderOptions, RenderStatic, RoleUse};
 pub use playbook::{Play, Playbook};

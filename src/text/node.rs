@@ -53,6 +53,20 @@ pub struct Node {
 }
 
 impl Node {
+    /// Mappings joined, deeply; else the newer one.
+    #[must_use]
+    pub fn merged(&self, newer: &Self) -> Self {
+        let (Kind::Map(old), Kind::Map(new)) = (&self.kind, &newer.kind) else { return newer.clone() };
+        let mut all = old.clone();
+        for (key, value) in new {
+            match all.iter_mut().find(|(k, _)| k.key_text() == key.key_text()) {
+                Some((_, known)) => *known = known.merged(value),
+                None => all.push((key.clone(), value.clone())),
+            }
+        }
+        Self::new(Kind::Map(all), newer.place.clone())
+    }
+
     /// A node of this kind at this place.
     pub fn new(kind: Kind, place: Place) -> Self {
         Self { kind, place }

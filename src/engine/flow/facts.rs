@@ -139,13 +139,13 @@ pub(super) fn include_vars(call: &Call, cx: &Cx<'_>) -> Result<Ran, Diagnostic> 
         files.push(found);
     }
     let mut all: Vec<(String, Node)> = vec![];
-    let merge = text("hash_behaviour").as_deref() == Some("merge");
+    let merge = text("hash_behaviour").map_or(cx.play.run.config.merge_hashes(), |how| how == "merge");
     for file in &files {
         let node = cx.play.run.loader.vars_file(file)?;
         for (key, value) in node.entries() {
             let key = key.key_text();
             match all.iter_mut().find(|(k, _)| *k == key) {
-                Some((_, known)) if merge => *known = merged(known, value),
+                Some((_, known)) if merge => *known = known.merged(value),
                 Some((_, known)) => *known = value.clone(),
                 None => all.push((key, value.clone())),
             }
@@ -166,7 +166,7 @@ pub(super) fn include_vars(call: &Call, cx: &Cx<'_>) -> Result<Ran, Diagnostic> 
         for (name, node) in &owned {
             // `hash_behaviour: merge` joins what the host has, too.
             let node = match vars.included.get(name).filter(|_| merge) {
-                Some(known) => merged(known, node),
+                Some(known) => known.merged(node),
                 None => node.clone(),
             };
             vars.included.insert(name.clone(), node);
@@ -181,19 +181,6 @@ pub(super) fn include_vars(call: &Call, cx: &Cx<'_>) -> Result<Ran, Diagnostic> 
     let names: Vec<Value> = files.iter().map(|f| Value::from(f.display().to_string())).collect();
     ran.end.result.insert("ansible_included_var_files".into(), names.into());
     Ok(ran)
-}
-
-/// Mappings joined, deeply; else the newer one.
-fn merged(old: &Node, new: &Node) -> Node {
-    let (Kind::Map(a), Kind::Map(b)) = (&old.kind, &new.kind) else { return new.clone() };
-    let mut all = a.clone();
-    for (key, value) in b {
-        match all.iter_mut().find(|(k, _)| k.key_text() == key.key_text()) {
-            Some((_, known)) => *known = merged(known, value),
-            None => all.push((key.clone(), value.clone())),
-        }
-    }
-    Node::new(Kind::Map(all), new.place.clone())
 }
 
 fn find_dir(cx: &Cx<'_>, name: &str) -> Option<PathBuf> {
