@@ -68,9 +68,8 @@ impl AnsiblePlaybook {
         if self.selection.lists() || self.selection.syntax_check {
             for (playbook, path) in playbooks.iter().zip(&self.playbooks) {
                 let name = path.display().to_string();
-                let limit = setup.options.limit.as_deref();
                 let text = if self.selection.lists() {
-                    listing::playbook(playbook, &name, &setup.inventory, &self.selection, limit)
+                    listing::playbook(playbook, &name, &setup, &self.selection)
                         .map_err(|error| compat::Problem::parser(vec![error]))?
                 } else {
                     format!("\nplaybook: {name}\n")

@@ -138,8 +138,8 @@ fn options(start: &Start, common: &Common, selection: &Selection, vault: &Vault)
 
 fn inventory(start: &Start, common: &Common, loader: &Loader, dirs: &[PathBuf]) -> Result<Inventory, Failure> {
     let sources = if common.inventory.is_empty() { start.config.inventory.clone() } else { common.inventory.clone() };
-    let (mut inventory, warnings) =
-        Inventory::load(&sources, loader, start.config.merge_hashes()).map_err(|errors| Failure::of(Exit::Error, errors))?;
+    let (mut inventory, warnings) = Inventory::load(&sources, loader, start.config.merge_hashes())
+        .map_err(|errors| Failure::of(Exit::Error, errors))?;
     for warning in warnings {
         start.events.diagnostic(&warning);
     }

@@ -1,20 +1,19 @@
 //! `--list-hosts`, `--list-tasks`, `--list-tags`: what would run where, in Ansible's form.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::args::Selection;
-use crate::engine::tags;
-use crate::language::{Frame, Inventory, Item, Play, Playbook, Task};
+use super::static_scope;
+use crate::engine::{Setup, tags};
+use crate::language::{Frame, Item, Play, Playbook, Task};
 use crate::text::{Diagnostic, Kind, Node};
 
 /// The lists of a playbook.
-pub fn playbook(
-    playbook: &Playbook,
-    name: &str,
-    inventory: &Inventory,
-    selection: &Selection,
-    limit: Option<&str>,
-) -> Result<String, Diagnostic> {
+pub fn playbook(playbook: &Playbook, name: &str, setup: &Setup, selection: &Selection) -> Result<String, Diagnostic> {
+    let (inventory, limit) = (&setup.inventory, setup.options.limit.as_deref());
+    let values = static_scope::values(&setup.templar, &setup.options.extra_vars, &setup.vault);
+    let all_tags = |frame: &Arc<Frame>| tags::of(frame, |tag| values(tag, frame));
     let mut out = format!("\nplaybook: {name}\n");
     for (number, play) in playbook.plays.iter().enumerate() {
         let patterns = patterns(&play.hosts);
@@ -39,13 +38,18 @@ pub fn playbook(
             }
         }
         if selection.list_tasks || selection.list_tags {
-            out.push_str(&tasks(play, &play_tags, selection));
+            out.push_str(&tasks(play, &play_tags, selection, &all_tags));
         }
     }
     Ok(out)
 }
 
-fn tasks(play: &Play, play_tags: &BTreeSet<String>, selection: &Selection) -> String {
+fn tasks(
+    play: &Play,
+    play_tags: &BTreeSet<String>,
+    selection: &Selection,
+    all_tags: &dyn Fn(&Arc<Frame>) -> BTreeSet<String>,
+) -> String {
     let mut out = String::new();
     if selection.list_tasks {
         out.push_str("    tasks:\n");
@@ -98,17 +102,6 @@ fn name(task: &Task) -> String {
         Some(role) => format!("{} : {own}", role.name),
         None => own,
     }
-}
-
-/// The tags of a level and those around it, as written: nothing is rendered here.
-fn all_tags(frame: &Frame) -> BTreeSet<String> {
-    frame
-        .tags()
-        .flat_map(|tag| match &tag.kind {
-            Kind::Seq(items) => items.iter().map(text).collect(),
-            _ => vec![text(tag)],
-        })
-        .collect()
 }
 
 fn patterns(hosts: &Node) -> Vec<String> {

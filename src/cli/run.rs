@@ -55,8 +55,7 @@ impl Run {
         if self.selection.lists() {
             for playbook in &playbooks {
                 let name = playbook.path.display().to_string();
-                let limit = setup.options.limit.as_deref();
-                let text = listing::playbook(playbook, &name, &setup.inventory, &self.selection, limit)?;
+                let text = listing::playbook(playbook, &name, &setup, &self.selection)?;
                 say(text.trim_end_matches('\n'));
             }
             return Ok(Exit::Ok);

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
+use serde_json::Value;
 
 use crate::language::template::{Scope, Templar, Variable};
 use crate::language::{Frame, RenderStatic, Vault};
-use crate::text::{Node, python};
+use crate::text::{Diagnostic, Node, python};
 
 struct StaticScope {
     frame: Arc<Frame>,
@@ -63,12 +64,22 @@ impl Scope for StaticScope {
     }
 }
 
-/// Renders names in imports.
-pub fn render(templar: &Templar, extra: &IndexMap<String, Node>, vault: &Arc<Vault>) -> RenderStatic {
+/// Renders what stands in a frame.
+pub fn values(
+    templar: &Templar,
+    extra: &IndexMap<String, Node>,
+    vault: &Arc<Vault>,
+) -> impl Fn(&Node, &Arc<Frame>) -> Result<Value, Diagnostic> + Send + Sync + use<> {
     let (templar, extra, vault) = (templar.clone(), Arc::new(extra.clone()), Arc::clone(vault));
-    Arc::new(move |node, frame| {
+    move |node, frame| {
         let scope: Arc<dyn Scope> =
             Arc::new(StaticScope { frame: Arc::clone(frame), extra: Arc::clone(&extra), vault: Arc::clone(&vault) });
-        templar.value(node, &scope).map(|value| python::str_of(&value))
-    })
+        templar.value(node, &scope)
+    }
+}
+
+/// Renders names in imports.
+pub fn render(templar: &Templar, extra: &IndexMap<String, Node>, vault: &Arc<Vault>) -> RenderStatic {
+    let values = values(templar, extra, vault);
+    Arc::new(move |node, frame| values(node, frame).map(|value| python::str_of(&value)))
 }

@@ -20,7 +20,7 @@ use super::settings::{Renderer, boolean};
 use super::task::Ran;
 use super::vars::{PlayVars, TaskScope};
 use crate::language::{Block, Frame, FrameKind, Item, Keywords, Play, Role, Task};
-use crate::text::{Diagnostic, Node};
+use crate::text::{Diagnostic, Node, python};
 
 /// Where in a play a task stands, as far as its failure is concerned.
 #[derive(Debug, Clone, Copy, Default)]
@@ -196,6 +196,7 @@ impl PlayRun {
         if hosts.is_empty() {
             return;
         }
+        let before: Vec<u32> = hosts.iter().map(|host| self.run.done(host)).collect();
         let inner = Section { rescued: section.rescued || !block.rescue.is_empty(), ..section };
         self.items(&block.tasks, &hosts, inner).await;
         if !block.rescue.is_empty() {
@@ -213,9 +214,13 @@ impl PlayRun {
         }
         if let Some(role) = role {
             let key = role_key(&role, block);
-            for host in &hosts {
+            for (host, before) in hosts.iter().zip(before) {
+                // A role of which every task was skipped runs when it is used again.
+                let ran = self.run.done(host) > before;
                 let mut state = host.state();
-                state.roles.insert(key.clone());
+                if ran {
+                    state.roles.insert(key.clone());
+                }
                 if state.left_role.as_deref() == Some(&role.name) {
                     state.left_role = None;
                     if state.standing == Standing::Ended {
@@ -274,7 +279,10 @@ impl PlayRun {
             }
             all
         } else {
-            let throttle = self.throttle(task, first).min(self.forks).max(1);
+            let throttle = match self.throttle(task, first) {
+                Ok(throttle) => throttle.min(self.forks).max(1),
+                Err(error) => return self.run.fail(error),
+            };
             let mut ran: Vec<(usize, Arc<Host>, Ran)> = stream::iter(hosts.iter().cloned().enumerate())
                 .map(|(index, host)| {
                     let info = &info;
@@ -298,7 +306,7 @@ impl PlayRun {
             return true;
         }
         let scope = self.scope(task, host);
-        let tags = super::tags::of(&task.frame, &self.run.templar, &scope);
+        let tags = super::tags::of(&task.frame, |node| self.run.templar.value(node, &scope.scope()));
         // What the engine itself brings in (gathering, flushing) is tagged `always`.
         if !super::tags::selected(&tags, &self.run.options.tags, &self.run.options.skip_tags) {
             return false;
@@ -322,13 +330,18 @@ impl PlayRun {
         Renderer { templar: &self.run.templar, scope: &scope }.flag(&task.frame, get).ok().flatten().unwrap_or(false)
     }
 
-    fn throttle(&self, task: &Task, host: &Arc<Host>) -> usize {
+    fn throttle(&self, task: &Task, host: &Arc<Host>) -> Result<usize, Diagnostic> {
         let scope = self.scope(task, host);
-        let text = Renderer { templar: &self.run.templar, scope: &scope }
-            .text(&task.frame, |k| k.throttle.as_ref())
-            .ok()
-            .flatten();
-        text.and_then(|t| t.parse().ok()).filter(|n| *n > 0).unwrap_or(usize::MAX)
+        let text = Renderer { templar: &self.run.templar, scope: &scope }.text(&task.frame, |k| k.throttle.as_ref());
+        let wrong = |why: &str| {
+            let place = task.frame.inherited(|k| k.throttle.as_ref()).map_or(&task.place, |node| &node.place);
+            Diagnostic::error(format!("Failed to convert the throttle value to an integer: {why}"), place)
+        };
+        let Some(text) = text.map_err(|error| wrong(&error.message))? else { return Ok(usize::MAX) };
+        let number: i64 = text.trim().parse().map_err(|_| {
+            wrong(&format!("invalid literal for int() with base 10: {}", python::repr(&text.clone().into())))
+        })?;
+        Ok(usize::try_from(number).ok().filter(|number| *number > 0).unwrap_or(usize::MAX))
     }
 
     /// What `run_once` found on one host holds for all.

@@ -54,6 +54,12 @@ impl Run {
         change(counters.entry(host.name.to_string()).or_default());
     }
 
+    /// How many tasks a host went through without skipping them.
+    pub(super) fn done(&self, host: &Host) -> u32 {
+        let counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
+        counters.get(&*host.name).map_or(0, |c| c.ok + c.failed + c.rescued)
+    }
+
     /// Ends the run with an error.
     pub(super) fn fail(&self, error: Diagnostic) {
         self.events.emit(Event::Error { text: render_diagnostic(&error, false) });

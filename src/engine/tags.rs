@@ -2,15 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use super::vars::TaskScope;
 use crate::language::Frame;
-use crate::language::template::Templar;
+use crate::text::{Diagnostic, Node};
 
-/// A frame's tags, rendered (a list variable gives several).
-pub(super) fn of(frame: &Frame, templar: &Templar, scope: &TaskScope) -> BTreeSet<String> {
+/// A frame's tags, rendered (a list variable gives several); what can't be rendered stands as it is written.
+pub(crate) fn of(frame: &Frame, render: impl Fn(&Node) -> Result<serde_json::Value, Diagnostic>) -> BTreeSet<String> {
     let mut all = BTreeSet::new();
     for node in frame.tags() {
-        let value = templar.value(node, &scope.scope()).unwrap_or_else(|_| node.to_json());
+        let value = render(node).unwrap_or_else(|_| node.to_json());
         let mut add = |value: &serde_json::Value| match value {
             serde_json::Value::String(text) => {
                 all.extend(text.split(',').map(str::trim).filter(|t| !t.is_empty()).map(str::to_owned));

@@ -90,7 +90,8 @@ impl PlayRun {
         });
         if let Some(host) = host {
             let scope = self.scope(task, host);
-            tags = super::tags::of(&task.frame, &self.run.templar, &scope).into_iter().collect();
+            tags =
+                super::tags::of(&task.frame, |node| self.run.templar.value(node, &scope.scope())).into_iter().collect();
             let renderer = super::settings::Renderer { templar: &self.run.templar, scope: &scope };
             no_log = renderer.flag(&task.frame, |k| k.no_log.as_ref()).ok().flatten().unwrap_or(false);
         }

@@ -55,11 +55,7 @@ impl Inventory {
     ///
     /// # Errors
     /// A source that does not exist or can't be understood.
-    pub fn load(
-        sources: &[String],
-        loader: &Loader,
-        merge: bool,
-    ) -> Result<(Self, Vec<Diagnostic>), Vec<Diagnostic>> {
+    pub fn load(sources: &[String], loader: &Loader, merge: bool) -> Result<(Self, Vec<Diagnostic>), Vec<Diagnostic>> {
         let mut inventory = Self { merge, ..Self::default() };
         let mut warnings = vec![];
         for name in ["all", "ungrouped"] {

@@ -165,7 +165,8 @@ impl Loader {
     /// The first key that is no keyword.
     pub fn keywords(&self, node: &Node) -> Result<Keywords, Diagnostic> {
         let mut reader = Reader::new(self, Path::new(&node.place.source.name));
-        let keywords = reader.keywords(node, &[], "Block");
+        let mut keywords = reader.keywords(node, &["notify"], "Block");
+        keywords.notify = super::load::list_of(node.get("notify"));
         match reader.errors.into_iter().next() {
             Some(error) => Err(error),
             None => Ok(keywords),

@@ -33,8 +33,15 @@ pub(super) fn debug(call: &Call, cx: &Cx<'_>) -> Result<Ran, Diagnostic> {
         Some(Value::String(name)) => {
             let place = call.args.get("var").map_or(&call.args.place, |node| &node.place);
             // Undefined is an answer here, not an error.
-            let value = cx.play.run.templar.defined(&name, place, &cx.scope.scope())?;
-            Outcome::ok().with(&name, value.unwrap_or_else(|| "VARIABLE IS NOT DEFINED!".into()))
+            let (value, errors) = cx.play.run.templar.shown(&name, place, &cx.scope.scope())?;
+            if !errors.is_empty() {
+                let count = errors.len();
+                let lines = errors.iter().enumerate().map(|(i, error)| format!("\nerror {} - {error}", i + 1));
+                let plural = if count == 1 { "" } else { "s" };
+                let text = format!("Encountered {count} template error{plural}.{}", lines.collect::<String>());
+                cx.play.run.events.emit(crate::engine::event::Event::Warning { text });
+            }
+            Outcome::ok().with(&name, value)
         }
         Some(other) => Outcome::ok().with(&other.to_string(), other),
     };

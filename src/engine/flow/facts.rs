@@ -8,13 +8,30 @@ use serde_json::{Map, Value};
 use super::debug::flag;
 use super::{Cx, arguments, done, find, free_form, rest};
 use crate::engine::result::TaskEnd;
+use crate::engine::settings::boolean;
 use crate::engine::task::{Call, Ran};
 use crate::modules::contract::Outcome;
 use crate::text::{Diagnostic, Kind, Node};
 
 fn is_name(name: &str) -> bool {
     let mut chars = name.chars();
-    chars.next().is_some_and(|c| c == '_' || c.is_alphabetic()) && chars.all(|c| c == '_' || c.is_alphanumeric())
+    chars.next().is_some_and(|c| c == '_' || c.is_ascii_alphabetic())
+        && chars.all(|c| c == '_' || c.is_ascii_alphanumeric())
+        && !matches!(name, "true" | "false" | "none" | "True" | "False" | "None" | "not" | "and" | "or")
+}
+
+/// Whether a variable may have this name.
+fn check_name(name: &Value, node: &Node) -> Result<(), Diagnostic> {
+    if name.as_str().is_some_and(is_name) {
+        return Ok(());
+    }
+    let kind = match name {
+        Value::String(_) => String::new(),
+        other => format!(" of type '{}'", crate::language::template::call::type_name(other)),
+    };
+    let text = crate::text::python::str_of(name);
+    Err(Diagnostic::error(format!("Invalid variable name '{text}'{kind}."), &node.place)
+        .hint("names begin with a letter or an underscore and have only letters, digits and underscores"))
 }
 
 pub(super) fn set_fact(call: &Call, cx: &Cx<'_>) -> Result<Ran, Diagnostic> {
@@ -26,15 +43,8 @@ pub(super) fn set_fact(call: &Call, cx: &Cx<'_>) -> Result<Ran, Diagnostic> {
             &call.args.place,
         ));
     }
-    for name in values.keys() {
-        if !is_name(name) {
-            return Err(Diagnostic::error(
-                format!(
-                    "The variable name '{name}' is not valid. Variables must start with a letter or underscore character, and contain only letters, numbers and underscores."
-                ),
-                &call.args.place,
-            ));
-        }
+    for (key, _) in call.args.entries() {
+        check_name(&key.to_json(), key)?;
     }
     let owner =
         if cx.settings.delegate_facts { cx.play.worker(cx.scope, cx.settings) } else { std::sync::Arc::clone(cx.host) };
@@ -53,27 +63,37 @@ pub(super) fn set_fact(call: &Call, cx: &Cx<'_>) -> Result<Ran, Diagnostic> {
 #[serde(deny_unknown_fields)]
 struct SetStats {
     data: Value,
-    #[serde(default)]
-    per_host: bool,
+    #[serde(default = "no")]
+    per_host: Value,
     #[serde(default = "yes")]
-    aggregate: bool,
+    aggregate: Value,
 }
 
-fn yes() -> bool {
-    true
+fn yes() -> Value {
+    true.into()
+}
+
+fn no() -> Value {
+    false.into()
 }
 
 pub(super) fn set_stats(call: &Call, cx: &Cx<'_>) -> Result<Ran, Diagnostic> {
     let args: SetStats = arguments(call)?;
     let Value::Object(data) = args.data else {
-        return Err(Diagnostic::error("the 'data' option needs to be a dictionary/hash", &call.args.place));
+        return Ok(done(Outcome::failed("The 'data' option needs to be a dictionary/hash")));
     };
-    let owner = if args.per_host { cx.host.name.to_string() } else { "_run".to_owned() };
+    for (key, _) in call.args.get("data").map(Node::entries).unwrap_or_default() {
+        check_name(&key.to_json(), key)?;
+    }
+    // As in Ansible, what is no boolean counts as false here.
+    let flag = |value: &Value| boolean(value, &call.args).unwrap_or(false);
+    let (per_host, aggregate) = (flag(&args.per_host), flag(&args.aggregate));
+    let owner = if per_host { cx.host.name.to_string() } else { "_run".to_owned() };
     let mut stats = cx.play.run.stats.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let entry = stats.entry(owner).or_insert_with(|| Value::Object(Map::new()));
     if let Value::Object(known) = entry {
         for (name, value) in &data {
-            let merged = match (known.get(name).filter(|_| args.aggregate), value) {
+            let merged = match (known.get(name).filter(|_| aggregate), value) {
                 (Some(Value::Number(a)), Value::Number(b)) => match (a.as_i64(), b.as_i64()) {
                     (Some(a), Some(b)) => Value::from(a + b),
                     _ => Value::from(a.as_f64().unwrap_or(0.0) + b.as_f64().unwrap_or(0.0)),
@@ -94,7 +114,7 @@ pub(super) fn set_stats(call: &Call, cx: &Cx<'_>) -> Result<Ran, Diagnostic> {
     let mut ran = done(Outcome::ok());
     ran.end.result.insert(
         "ansible_stats".into(),
-        serde_json::json!({"data": data, "per_host": args.per_host, "aggregate": args.aggregate}),
+        serde_json::json!({"data": data, "per_host": per_host, "aggregate": aggregate}),
     );
     Ok(ran)
 }

@@ -105,6 +105,39 @@ impl<'t> Interp<'t> {
         }
     }
 
+    /// A value as data, a remark in the place of each part that is undefined.
+    pub(super) fn shown(&mut self, value: Result<V>, errors: &mut Vec<String>) -> Result<Value> {
+        let value = match value {
+            Ok(V::Lazy(node, scope)) => match &node.kind {
+                Kind::Seq(items) => {
+                    let items = items.iter().map(|item| {
+                        let item = self.node(item, &scope);
+                        self.shown(item, errors)
+                    });
+                    return items.collect();
+                }
+                Kind::Map(entries) => {
+                    let mut out = Map::new();
+                    for (key, item) in entries {
+                        let item = self.node(item, &scope);
+                        out.insert(self.key(key, &scope)?, self.shown(item, errors)?);
+                    }
+                    return Ok(Value::Object(out));
+                }
+                _ => self.json(V::Lazy(node.clone(), scope)),
+            },
+            other => other.and_then(|value| self.json(value)),
+        };
+        match value {
+            Err(fault) if fault.undefined => {
+                errors.push(fault.message);
+                let number = errors.len();
+                Ok(format!("<< error {number} - {} >>", errors[number - 1]).into())
+            }
+            other => other,
+        }
+    }
+
     /// A value as text, as Python writes it.
     pub(super) fn text(&mut self, value: V) -> Result<String> {
         let tuple = |group: &Value| {

@@ -303,21 +303,21 @@ impl Templar {
         value.map_err(|fault| diagnostic(fault, place))
     }
 
-    /// As [`Templar::evaluate`]; none where the value is undefined.
+    /// As [`Templar::evaluate`], to be looked at: what is undefined is shown as such, and the messages are given beside.
     ///
     /// # Errors
     /// As there.
-    pub fn defined(
+    pub fn shown(
         &self,
         expression: &str,
         place: &Place,
         scope: &Arc<dyn Scope>,
-    ) -> Result<Option<Value>, Diagnostic> {
+    ) -> Result<(Value, Vec<String>), Diagnostic> {
         let mut cx = Interp::new(self, scope);
-        match self.expression(expression).and_then(|tree| cx.eval(tree)).and_then(|v| cx.json(v)) {
-            Err(fault) if fault.undefined => Ok(None),
-            found => found.map(Some).map_err(|fault| diagnostic(fault, place)),
-        }
+        let mut errors = vec![];
+        let value = self.expression(expression).and_then(|tree| cx.eval(tree));
+        let value = cx.shown(value, &mut errors).map_err(|fault| diagnostic(fault, place))?;
+        Ok((value, errors))
     }
 
     /// Whether a condition holds.

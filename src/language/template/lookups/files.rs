@@ -242,7 +242,8 @@ pub(super) fn ini(lookup: &Lookup<'_>) -> Found {
         let section =
             if properties { "java_properties".into() } else { text("section").unwrap_or_else(|| "global".into()) };
         let case = options.get("case_sensitive").is_some_and(super::truthy);
-        let all = sections(&encoded(lookup, &path, text("encoding").as_deref())?, properties, case)?;
+        let bare = ["allow_none", "allow_no_value"].iter().any(|name| options.get(*name).is_some_and(super::truthy));
+        let all = sections(&encoded(lookup, &path, text("encoding").as_deref())?, properties, case, bare)?;
         let fold = |text: &str| if case { text.to_owned() } else { text.to_lowercase() };
         let entries = all.iter().find(|(name, _)| *name == section).map(|(_, entries)| entries);
         if options
@@ -251,7 +252,7 @@ pub(super) fn ini(lookup: &Lookup<'_>) -> Found {
         {
             let regex = super::super::regex::compile(&format!("^(?:{key})"), super::super::regex::Flags::default())?;
             let values = entries.into_iter().flatten().filter(|(name, _)| regex.is_match(name).unwrap_or(false));
-            out.extend(values.map(|(_, value)| Value::from(value.as_str())));
+            out.extend(values.filter_map(|(_, value)| value.as_deref().map(Value::from)));
             continue;
         }
         let Some(entries) = entries else {
@@ -261,17 +262,20 @@ pub(super) fn ini(lookup: &Lookup<'_>) -> Found {
             }
             continue;
         };
-        let found =
-            entries.iter().rev().find(|(name, _)| *name == fold(&key)).map(|(_, value)| Value::from(value.as_str()));
-        out.push(found.or_else(|| options.get("default").cloned()).unwrap_or_else(|| "".into()));
+        match entries.iter().rev().find(|(name, _)| *name == fold(&key)) {
+            // A key without a value is there, and gives nothing.
+            Some((_, value)) => out.extend(value.as_deref().map(Value::from)),
+            None => out.push(options.get("default").cloned().unwrap_or_else(|| "".into())),
+        }
     }
     Ok(out)
 }
 
-type Entries = Vec<(String, String)>;
+type Entries = Vec<(String, Option<String>)>;
 
 /// Sections of an INI file (or the one section of a properties file).
-fn sections(text: &str, properties: bool, case: bool) -> Result<Vec<(String, Entries)>, String> {
+/// Keys without a value are wrong in an INI file, unless `bare` ones are allowed.
+fn sections(text: &str, properties: bool, case: bool, bare: bool) -> Result<Vec<(String, Entries)>, String> {
     let mut out: Vec<(String, Entries)> = vec![];
     if properties {
         out.push(("java_properties".into(), vec![]));
@@ -289,17 +293,24 @@ fn sections(text: &str, properties: bool, case: bool) -> Result<Vec<(String, Ent
         if line.starts_with([' ', '\t'])
             && let Some((_, value)) = entries.last_mut()
         {
+            let value = value.get_or_insert_default();
             value.push('\n');
             value.push_str(trimmed);
             continue;
         }
-        let (name, value) =
-            trimmed.find(['=', ':']).map_or((trimmed, ""), |at| (trimmed[..at].trim(), trimmed[at + 1..].trim()));
+        if !properties && !bare && !trimmed.contains(['=', ':']) {
+            return Err(format!("Source contains parsing errors: the key `{trimmed}` has no value (see allow_none)"));
+        }
+        let (name, value) = match trimmed.find(['=', ':']) {
+            Some(at) => (trimmed[..at].trim(), Some(trimmed[at + 1..].trim().to_owned())),
+            // Properties have empty values instead.
+            None => (trimmed, properties.then(String::new)),
+        };
         let name = if case { name.to_owned() } else { name.to_lowercase() };
         if entries.iter().any(|(known, _)| *known == name) {
             return Err(format!("Duplicate option in '{section_name}': option '{name}' already exists"));
         }
-        entries.push((name, value.to_owned()));
+        entries.push((name, value));
     }
     // Entries of `[DEFAULT]` hold in every section.
     let defaults: Entries =
