@@ -108,6 +108,9 @@ pub enum Event {
         version: u32,
         /// The playbook as named by the user.
         playbook: String,
+        /// How many plays it has, those of imported playbooks too.
+        #[serde(default)]
+        plays: usize,
         /// Whether nothing is to change.
         check_mode: bool,
         /// Hosts that may take part.

@@ -1,5 +1,6 @@
 //! A play: its hosts in batches, its sections in order, blocks and includes, and who still takes part.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -7,6 +8,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{self, StreamExt as _};
 use indexmap::IndexMap;
 use serde_json::Value;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::event::{Event, TaskInfo};
 use super::flow::{Include, Meta};
@@ -55,6 +57,8 @@ pub(super) struct PlayRun {
     pub any_errors_fatal: bool,
     pub max_fail_percentage: Option<f64>,
     pub forks: usize,
+    /// What hosts that go by themselves wait for at tasks with a `throttle`, by the task.
+    pub turns: Mutex<HashMap<usize, Arc<Semaphore>>>,
     /// Whether a failure took hosts along that had not failed themselves.
     pub spread: std::sync::atomic::AtomicBool,
 }
@@ -283,6 +287,7 @@ impl PlayRun {
                 Ok(throttle) => throttle.min(self.forks).max(1),
                 Err(error) => return self.run.fail(error),
             };
+            let turn = self.turn(task, throttle).await;
             let mut ran: Vec<(usize, Arc<Host>, Ran)> = stream::iter(hosts.iter().cloned().enumerate())
                 .map(|(index, host)| {
                     let info = &info;
@@ -294,6 +299,7 @@ impl PlayRun {
                 .buffer_unordered(throttle)
                 .collect()
                 .await;
+            drop(turn);
             ran.sort_by_key(|(index, ..)| *index);
             ran.into_iter().map(|(_, host, ran)| (host, ran)).collect()
         };
@@ -342,6 +348,19 @@ impl PlayRun {
             wrong(&format!("invalid literal for int() with base 10: {}", python::repr(&text.clone().into())))
         })?;
         Ok(usize::try_from(number).ok().filter(|number| *number > 0).unwrap_or(usize::MAX))
+    }
+
+    /// Where hosts go by themselves, `throttle` holds over all of them.
+    async fn turn(&self, task: &Arc<Task>, throttle: usize) -> Option<OwnedSemaphorePermit> {
+        if self.strategy == Strategy::Linear || throttle >= self.forks {
+            return None;
+        }
+        let turns = {
+            let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+            let key = Arc::as_ptr(task) as usize;
+            Arc::clone(turns.entry(key).or_insert_with(|| Arc::new(Semaphore::new(throttle))))
+        };
+        turns.acquire_owned().await.ok()
     }
 
     /// What `run_once` found on one host holds for all.
@@ -607,14 +626,17 @@ fn is_gathering(task: &Task) -> bool {
 /// Equal keys are the same use of a role.
 fn role_key(role: &Role, block: &Block) -> String {
     let json = |node: &Option<Node>| node.as_ref().map(Node::to_json).unwrap_or_default();
-    let conditions: Vec<Value> = block.frame.keywords.when.iter().map(Node::to_json).collect();
-    let tags: Vec<Value> = block.frame.keywords.tags.iter().map(Node::to_json).collect();
+    // What an entry of `roles` or `dependencies` says stands around the role.
+    let entry = block.frame.parent.as_ref().filter(|parent| parent.kind == FrameKind::Block);
+    let keywords = entry.map_or(&block.frame.keywords, |entry| &entry.keywords);
+    let conditions: Vec<Value> = keywords.when.iter().map(Node::to_json).collect();
+    let tags: Vec<Value> = keywords.tags.iter().map(Node::to_json).collect();
     format!(
         "{}|{}|{}|{}|{:?}|{:?}",
         role.name,
         role.path.display(),
         json(&role.params),
-        json(&block.frame.keywords.vars),
+        json(&keywords.vars),
         conditions,
         tags
     )

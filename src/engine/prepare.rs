@@ -106,6 +106,7 @@ pub(super) async fn prepare(run: &Arc<Run>, play: &Arc<Play>, dir: &Path) -> Res
         max_fail_percentage: percentage,
         spread: std::sync::atomic::AtomicBool::new(false),
         forks,
+        turns: Mutex::default(),
     });
     Ok(Some(Prepared { play, batches }))
 }

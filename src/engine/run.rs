@@ -101,6 +101,7 @@ pub async fn run(setup: Setup, playbooks: Vec<Playbook>) -> Ended {
         run.events.emit(Event::RunStarted {
             version: VERSION,
             playbook: playbook.path.display().to_string(),
+            plays: playbook.plays.len(),
             check_mode: run.options.check_mode,
             hosts,
         });

@@ -201,10 +201,14 @@ impl TaskScope {
         local.filter_map(move |level| entry(level.keywords.vars.as_ref(), name))
     }
 
-    /// The roles whose variables are seen, the nearest first.
+    /// The roles whose variables are seen, the nearest first: the task's own, those that it depends on, those that brought it in.
     fn roles(&self) -> impl Iterator<Item = Arc<Role>> {
         let play = self.play.as_ref().map(|play| play.roles()).unwrap_or_default();
-        let chain: Vec<Arc<Role>> = self.role_chain().into_iter().cloned().collect();
+        let mut chain: Vec<Arc<Role>> = self.role_chain().into_iter().cloned().collect();
+        if let Some(own) = chain.first() {
+            let dependencies = own.all_dependencies();
+            chain.splice(1..1, dependencies);
+        }
         chain.into_iter().chain(play.into_iter().rev())
     }
 

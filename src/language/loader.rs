@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::keywords::{Frame, FrameKind, Keywords};
 use super::load::Reader;
@@ -214,6 +214,7 @@ impl Loader {
             params: use_.params.clone(),
             allow_duplicates: duplicates || use_.allow_duplicates,
             parents: chain.to_vec(),
+            dependencies: OnceLock::new(),
         });
         let frame = Arc::new(Frame {
             kind: FrameKind::Role,
@@ -263,7 +264,7 @@ impl Loader {
         };
         let mut chain = chain.to_vec();
         chain.push(role.name.clone());
-        let mut items = vec![];
+        let (mut items, mut roles) = (vec![], vec![]);
         for entry in entries {
             // Galaxy's form names a source; its role must be installed.
             let entry = match (entry.get("src"), entry.get("role").or_else(|| entry.get("name"))) {
@@ -280,10 +281,13 @@ impl Loader {
                 Ok(mut loaded) => {
                     handlers.append(&mut loaded.handlers);
                     items.push(Item::Block(loaded.block));
+                    roles.push(loaded.role);
                 }
                 Err(mut more) => errors.append(&mut more),
             }
         }
+        // Nobody else has this role yet.
+        role.dependencies.get_or_init(|| roles);
         items
     }
 
@@ -398,7 +402,8 @@ impl Loader {
             && !rest.is_empty()
             && !name.contains('/')
         {
-            for dir in &self.options.collections_path {
+            let beside = self.options.playbook_dir.join("collections");
+            for dir in std::iter::once(&beside).chain(&self.options.collections_path) {
                 let base = dir.join("ansible_collections").join(namespace).join(collection).join("roles");
                 tried.push(rest.iter().fold(base, |path, part| path.join(part)));
             }

@@ -1,6 +1,7 @@
 //! A role: a directory of tasks, handlers, variables, files and templates.
 
 use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 
 use crate::text::Node;
 
@@ -19,6 +20,16 @@ pub struct Role {
     pub params: Option<Node>,
     /// Whether it runs again when used again with the same parameters.
     pub allow_duplicates: bool,
+    /// The roles that it depends on, once they are read.
+    pub dependencies: OnceLock<Vec<Arc<Role>>>,
     /// The role that it is a dependency of, or was used by.
     pub parents: Vec<String>,
+}
+
+impl Role {
+    /// The roles that it depends on and those that they depend on, the last (whose variables win) first.
+    pub fn all_dependencies(&self) -> Vec<Arc<Self>> {
+        let own = self.dependencies.get().map(Vec::as_slice).unwrap_or_default();
+        own.iter().rev().flat_map(|role| std::iter::once(Arc::clone(role)).chain(role.all_dependencies())).collect()
+    }
 }

@@ -9,6 +9,9 @@ use super::call;
 use super::eval::{Args, Fault, Interp, Result, key_text};
 use super::value::{V, equal, float, number, repr, str_of, truthy, type_name};
 
+/// Stands for an undefined default of a lookup while it looks.
+const MISSING: &str = "__undefined_default__6f1d2a90c4e84b7fb0d3";
+
 /// Functions that every template can call.
 pub(super) const FUNCTIONS: &[&str] = &[
     "lookup",
@@ -104,7 +107,7 @@ fn plain(cx: &mut Interp<'_>, args: Args) -> Result<(Vec<Value>, Map<String, Val
 }
 
 /// Calls a function of the environment.
-pub(super) fn function(cx: &mut Interp<'_>, name: &str, args: Args) -> Result<V> {
+pub(super) fn function(cx: &mut Interp<'_>, name: &str, mut args: Args) -> Result<V> {
     if name == "namespace" {
         let mut map = IndexMap::new();
         for value in args.pos {
@@ -115,6 +118,11 @@ pub(super) fn function(cx: &mut Interp<'_>, name: &str, args: Args) -> Result<V>
         map.extend(args.kw);
         return Ok(V::Namespace(Arc::new(Mutex::new(map))));
     }
+    // `lookup(…, default=undef())`: undefined, where the default is what is found.
+    let missing = match args.kw.get_mut("default") {
+        Some(default) if default.is_undefined() => Some(std::mem::replace(default, V::text(MISSING))),
+        _ => None,
+    };
     let (pos, mut kw) = plain(cx, args)?;
     match name {
         "lookup" | "query" | "q" => {
@@ -133,10 +141,14 @@ pub(super) fn function(cx: &mut Interp<'_>, name: &str, args: Args) -> Result<V>
                 }
                 Err(fault) => return Err(fault),
             };
+            if let Some(missing) = missing.filter(|_| found.iter().any(|value| value.as_str() == Some(MISSING))) {
+                return Ok(missing);
+            }
             if wantlist {
                 return Ok(V::Json(Value::Array(found)));
             }
             Ok(V::Json(match &found[..] {
+                [] => Value::Array(vec![]),
                 [one] => one.clone(),
                 all if all.iter().all(Value::is_string) => {
                     Value::from(all.iter().map(str_of).collect::<Vec<_>>().join(","))

@@ -289,11 +289,12 @@ impl Ansible {
 impl Reporter for Ansible {
     fn event(&mut self, event: &Event) {
         match event {
-            Event::RunStarted { playbook, check_mode, .. } => {
+            Event::RunStarted { playbook, plays, check_mode, .. } => {
                 self.check_mode = *check_mode;
                 if self.settings.verbosity > 1 {
                     let name = playbook.rsplit('/').next().unwrap_or(playbook);
                     self.banner(&format!("PLAYBOOK: {name}"));
+                    self.messages.screen.line(&format!("{plays} plays in {playbook}"));
                 }
                 if self.check_mode && self.settings.check_mode_markers {
                     self.banner("DRY RUN");
