@@ -59,6 +59,8 @@ pub(super) struct HostState {
     pub notified: BTreeSet<usize>,
     /// Keys of roles that ran.
     pub roles: HashSet<String>,
+    /// Whether `clear_host_errors` took back a failure for which an `always` ran.
+    pub cleared: bool,
     /// The role that `end_role` left.
     pub left_role: Option<String>,
     /// Whether its facts were gathered in this run.
@@ -75,6 +77,7 @@ impl Host {
                 standing: Standing::Active,
                 notified: BTreeSet::new(),
                 roles: HashSet::new(),
+                cleared: false,
                 left_role: None,
                 gathered: false,
             }),

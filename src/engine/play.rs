@@ -239,12 +239,14 @@ impl PlayRun {
     async fn always(self: &Arc<Self>, block: &Arc<Block>, hosts: &[Arc<Host>], section: Section) {
         let failed: Vec<Arc<Host>> = hosts.iter().filter(|h| h.state().standing == Standing::Failed).cloned().collect();
         for host in &failed {
-            host.state().standing = Standing::Active;
+            let mut state = host.state();
+            state.standing = Standing::Active;
+            state.cleared = false;
         }
         self.items(&block.always, hosts, section).await;
         for host in failed {
             let mut state = host.state();
-            if state.standing == Standing::Active {
+            if state.standing == Standing::Active && !state.cleared {
                 state.standing = Standing::Failed;
             }
         }
@@ -482,7 +484,9 @@ impl PlayRun {
             Meta::Nothing => {}
             Meta::ClearHostErrors => {
                 for host in &self.vars.all_hosts {
-                    host.state().standing = Standing::Active;
+                    let mut state = host.state();
+                    state.standing = Standing::Active;
+                    state.cleared = true;
                 }
             }
         }

@@ -243,6 +243,10 @@ pub(super) fn ini(lookup: &Lookup<'_>) -> Found {
             if properties { "java_properties".into() } else { text("section").unwrap_or_else(|| "global".into()) };
         let case = options.get("case_sensitive").is_some_and(super::truthy);
         let bare = ["allow_none", "allow_no_value"].iter().any(|name| options.get(*name).is_some_and(super::truthy));
+        let interpolate = options.get("interpolation").is_none_or(super::truthy);
+        let shown = |entries: &Entries, value: &str| {
+            if interpolate { interpolated(entries, value, case, 0) } else { Ok(value.to_owned()) }
+        };
         let all = sections(&encoded(lookup, &path, text("encoding").as_deref())?, properties, case, bare)?;
         let fold = |text: &str| if case { text.to_owned() } else { text.to_lowercase() };
         let entries = all.iter().find(|(name, _)| *name == section).map(|(_, entries)| entries);
@@ -251,8 +255,11 @@ pub(super) fn ini(lookup: &Lookup<'_>) -> Found {
             .is_some_and(|value| super::truthy(value) && python::str_of(value).to_lowercase() != "false")
         {
             let regex = super::super::regex::compile(&format!("^(?:{key})"), super::super::regex::Flags::default())?;
-            let values = entries.into_iter().flatten().filter(|(name, _)| regex.is_match(name).unwrap_or(false));
-            out.extend(values.filter_map(|(_, value)| value.as_deref().map(Value::from)));
+            let Some(entries) = entries else { continue };
+            let values = entries.iter().filter(|(name, _)| regex.is_match(name).unwrap_or(false));
+            for value in values.filter_map(|(_, value)| value.as_deref()) {
+                out.push(shown(entries, value)?.into());
+            }
             continue;
         }
         let Some(entries) = entries else {
@@ -264,7 +271,8 @@ pub(super) fn ini(lookup: &Lookup<'_>) -> Found {
         };
         match entries.iter().rev().find(|(name, _)| *name == fold(&key)) {
             // A key without a value is there, and gives nothing.
-            Some((_, value)) => out.extend(value.as_deref().map(Value::from)),
+            Some((_, None)) => {}
+            Some((_, Some(value))) => out.push(shown(entries, value)?.into()),
             None => out.push(options.get("default").cloned().unwrap_or_else(|| "".into())),
         }
     }
@@ -272,6 +280,33 @@ pub(super) fn ini(lookup: &Lookup<'_>) -> Found {
 }
 
 type Entries = Vec<(String, Option<String>)>;
+
+/// A value with `%(name)s` as the section's value of that name, and `%%` as a percent sign: Python's configparser.
+fn interpolated(entries: &Entries, value: &str, case: bool, depth: usize) -> Result<String, String> {
+    if depth > 10 {
+        return Err(format!("Value interpolation too deeply recursive: {value}"));
+    }
+    let mut out = String::new();
+    let mut rest = value;
+    while let Some(at) = rest.find('%') {
+        out.push_str(&rest[..at]);
+        let after = &rest[at + 1..];
+        if let Some(next) = after.strip_prefix('%') {
+            out.push('%');
+            rest = next;
+            continue;
+        }
+        let Some((name, next)) = after.strip_prefix('(').and_then(|inner| inner.split_once(")s")) else {
+            return Err(format!("'%' must be followed by '%' or '(', found: '%{after}'"));
+        };
+        let name = if case { name.to_owned() } else { name.to_lowercase() };
+        let found = entries.iter().rev().find(|(known, _)| *known == name).and_then(|(_, value)| value.as_deref());
+        let found = found.ok_or_else(|| format!("Bad value substitution: '{name}' in '{value}'"))?;
+        out.push_str(&interpolated(entries, found, case, depth + 1)?);
+        rest = next;
+    }
+    Ok(out + rest)
+}
 
 /// Sections of an INI file (or the one section of a properties file).
 /// Keys without a value are wrong in an INI file, unless `bare` ones are allowed.
