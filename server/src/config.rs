@@ -72,7 +72,7 @@ pub enum KeyCommand {
 pub enum Auth {
     /// Everybody.
     Off,
-    /// Whoever has a key (`crud-server key create`).
+    /// Whoever has a key (`crud-server key create`), or a token that one of `JWKS` signed.
     Keys,
 }
 
@@ -139,9 +139,21 @@ pub struct Settings {
     /// Hours for which the answer to a request with an Idempotency-Key is kept.
     #[arg(long, env = "IDEMPOTENCY_HOURS", default_value_t = 24, global = true)]
     pub idempotency_hours: u32,
-    /// Who may use the API: `off` for everybody, `keys` for whoever has an API key.
+    /// Who may use the API: `off` for everybody, `keys` for whoever has an API key or a token.
     #[arg(long, env = "AUTH", value_enum, ignore_case = true, default_value = "off", global = true)]
     pub auth: Auth,
+    /// With AUTH=keys: the public keys (a JWK set, in a file or at a URL) of who signs the tokens that are taken, too.
+    #[arg(long, env = "JWKS", global = true)]
+    pub jwks: Option<String>,
+    /// What a token must have as `iss`.
+    #[arg(long, env = "JWT_ISSUER", global = true)]
+    pub jwt_issuer: Option<String>,
+    /// What a token must have in `aud`.
+    #[arg(long, env = "JWT_AUDIENCE", global = true)]
+    pub jwt_audience: Option<String>,
+    /// The claim of a token that names its role: reader, writer or admin, or a list of them.
+    #[arg(long, env = "JWT_ROLE_CLAIM", default_value = "role", global = true)]
+    pub jwt_role_claim: String,
     /// Origins whose pages may use the API from a browser, separated by commas; `*` for any. None: no CORS.
     #[arg(long, env = "CORS_ORIGINS", value_delimiter = ',', global = true)]
     pub cors_origins: Vec<String>,

@@ -1,9 +1,15 @@
 //! Who may do what: roles, keys, and what a resource asks for.
 
 pub mod keys;
+pub mod tokens;
 
 use clap::ValueEnum;
 use serde::Deserialize;
+
+use self::keys::Keys;
+use self::tokens::{Expected, Tokens};
+use crate::config::Settings;
+use crate::store::{Database, StoreError};
 
 /// What somebody may do; each may do what those before it may.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize, ValueEnum)]
@@ -68,4 +74,36 @@ pub struct Principal {
     pub name: String,
     /// What they may do.
     pub role: Role,
+}
+
+/// Checks what a client shows.
+#[derive(Debug)]
+pub struct Authority {
+    /// Keys of this service.
+    pub keys: Keys,
+    tokens: Option<Tokens>,
+}
+
+impl Authority {
+    /// From the settings; reads nothing yet.
+    pub fn new(settings: &Settings) -> Self {
+        let given = |value: &Option<String>| value.clone().filter(|value| !value.is_empty());
+        let tokens = given(&settings.jwks).map(|place| {
+            let expected = Expected {
+                issuer: given(&settings.jwt_issuer),
+                audience: given(&settings.jwt_audience),
+                role_claim: settings.jwt_role_claim.clone(),
+            };
+            Tokens::new(&place, expected)
+        });
+        Self { keys: Keys::new(), tokens }
+    }
+
+    /// Whose key or token it is. A token has two dots, a key has none.
+    pub async fn check(&self, database: &Database, shown: &str) -> Result<Option<Principal>, StoreError> {
+        match self.tokens.as_ref().filter(|_| shown.contains('.')) {
+            Some(tokens) => tokens.check(shown).await.map_err(|error| StoreError::Unavailable(format!("{error:#}"))),
+            None => self.keys.check(database, shown).await,
+        }
+    }
 }

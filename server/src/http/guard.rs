@@ -63,14 +63,19 @@ async fn guard(State((app, access)): State<(Arc<App>, Access)>, request: Request
 
 /// Who asks, if that must be known.
 async fn allowed(app: &App, headers: &HeaderMap, needed: Role) -> Result<Option<Principal>, Problem> {
-    let Some(keys) = app.auth.as_ref().filter(|_| needed > Role::Public) else {
+    let Some(authority) = app.auth.as_ref().filter(|_| needed > Role::Public) else {
         return Ok(None);
     };
     let unknown = |text: &str| Problem::new(StatusCode::UNAUTHORIZED, text);
-    let key = bearer(headers).ok_or_else(|| unknown("a key is needed: `Authorization: Bearer ...`"))?;
-    let principal = keys.check(&app.database, key).await?.ok_or_else(|| unknown("the key is not known"))?;
+    let shown = bearer(headers).ok_or_else(|| unknown("a key or token is needed: `Authorization: Bearer ...`"))?;
+    let principal =
+        authority.check(&app.database, shown).await?.ok_or_else(|| unknown("the key or token is not valid"))?;
     if principal.role < needed {
-        let text = format!("this needs the role {}, and the key has the role {}", needed.name(), principal.role.name());
+        let text = format!(
+            "this needs the role {}, and the key or token has the role {}",
+            needed.name(),
+            principal.role.name()
+        );
         return Err(Problem::new(StatusCode::FORBIDDEN, text));
     }
     Ok(Some(principal))

@@ -25,7 +25,7 @@ use tower::util::MapRequest;
 pub use frame::{Frame, framed};
 pub use layers::Peer;
 
-use crate::auth::keys::Keys;
+use crate::auth::Authority;
 use crate::config::{Auth, Settings};
 use crate::model::Resource;
 use crate::store::{Database, Target};
@@ -40,7 +40,7 @@ pub struct App {
     /// The table of the idempotency keys.
     pub keys: Resource,
     /// Who may ask, if not everybody.
-    pub auth: Option<Keys>,
+    pub auth: Option<Authority>,
     /// The tables are there.
     pub migrated: AtomicBool,
     /// How long a key is kept.
@@ -60,7 +60,7 @@ impl App {
             database,
             resources,
             keys: api::idempotency::table(),
-            auth: (settings.auth == Auth::Keys).then(Keys::new),
+            auth: (settings.auth == Auth::Keys).then(|| Authority::new(settings)),
             migrated: AtomicBool::new(false),
             idempotency_hours: settings.idempotency_hours,
             max_body: settings.max_body_bytes,
@@ -69,7 +69,7 @@ impl App {
 
     /// Every table that the server needs.
     pub fn tables(&self) -> impl Iterator<Item = &Resource> {
-        self.resources.iter().chain([&self.keys]).chain(self.auth.iter().map(Keys::table))
+        self.resources.iter().chain([&self.keys]).chain(self.auth.iter().map(|auth| auth.keys.table()))
     }
 
     /// Whether there is a resource with these fields: a contract of a seed needs its own.
