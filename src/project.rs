@@ -20,6 +20,9 @@ pub struct Project {
     /// How its image is made.
     #[serde(default)]
     pub image: Image,
+    /// Several images, by their names, in place of one: what `build-push` builds. The registry of `image` is theirs, too.
+    #[serde(default)]
+    pub images: BTreeMap<String, Image>,
     /// How it runs.
     #[serde(default)]
     pub service: Service,
@@ -47,9 +50,21 @@ pub struct Image {
     /// What is built.
     #[serde(default)]
     pub build: Build,
-    /// The registry that `build-push` pushes to.
+    /// Where `build-push` pushes it: `registry.example.org/team`; the image's name is put behind it.
     #[serde(default)]
     pub registry: Option<String>,
+    /// Tags besides `BRANCH-SHA`, such as `latest`.
+    #[serde(default)]
+    pub tags: Vec<String>,
+    /// Take any certificate of the registry, and plain HTTP where it has no TLS.
+    #[serde(default)]
+    pub insecure: bool,
+    /// A file of certificates (PEM) that are trusted besides the system's.
+    #[serde(default)]
+    pub ca: Option<PathBuf>,
+    /// Paths whose changes `build-push --changed-since` looks for [default: the folder of the build].
+    #[serde(default)]
+    pub paths: Vec<PathBuf>,
 }
 
 /// What is built.
@@ -241,6 +256,7 @@ impl Project {
         Self {
             name: "crud".into(),
             image: Image::default(),
+            images: BTreeMap::new(),
             service: Service::default(),
             database: Database::default(),
             proxy: Proxy::default(),
@@ -250,9 +266,24 @@ impl Project {
         }
     }
 
+    /// What `build-push` builds, by name.
+    pub fn images(&self) -> Vec<(&str, &Image)> {
+        if self.images.is_empty() {
+            return vec![(&self.name, &self.image)];
+        }
+        self.images.iter().map(|(name, image)| (name.as_str(), image)).collect()
+    }
+
     /// The folder of the cargo package.
     pub fn package(&self) -> PathBuf {
-        self.image.build.cargo.clone().unwrap_or_else(|| PathBuf::from("server"))
+        self.image.package()
+    }
+}
+
+impl Image {
+    /// The folder of the cargo package.
+    pub fn package(&self) -> PathBuf {
+        self.build.cargo.clone().unwrap_or_else(|| PathBuf::from("server"))
     }
 }
 

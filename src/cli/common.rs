@@ -27,10 +27,14 @@ pub struct Start {
 
 /// Reads the configuration and opens the report.
 pub fn start(common: &Common, form: Output) -> Start {
+    start_on(Screen::process(), common, form)
+}
+
+/// The same, with the report on a screen of its own.
+pub fn start_on(mut screen: Screen, common: &Common, form: Output) -> Start {
     let cwd = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
     let (config, warnings) = Config::load(&cwd);
     let verbosity = if common.verbose > 0 { common.verbose } else { config.verbosity };
-    let mut screen = Screen::process();
     screen.color = (screen.color && !config.nocolor) || config.force_color;
     if matches!(form, Output::Ansible | Output::Minimal) && verbosity > 0 {
         screen.line(&match &config.file {

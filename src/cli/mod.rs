@@ -3,6 +3,7 @@
 pub mod ansible;
 pub mod ansible_playbook;
 pub mod args;
+pub mod build_push;
 pub mod check;
 pub mod common;
 pub mod compat;
@@ -56,6 +57,7 @@ enum Verb {
     Init(init::Init),
     Up(Box<up::Up>),
     Plan(Box<plan::Plan>),
+    BuildPush(Box<build_push::BuildPush>),
     Status(Box<status::Status>),
     Logs(Box<status::Logs>),
     History(Box<status::History>),
@@ -123,6 +125,7 @@ fn dispatch(given: Vec<OsString>, compatible: bool) -> ExitCode {
         Verb::Init(verb) => verb.run(),
         Verb::Up(verb) => verb.run(),
         Verb::Plan(verb) => verb.run(),
+        Verb::BuildPush(verb) => verb.run(),
         Verb::Status(verb) => verb.run(),
         Verb::Logs(verb) => verb.run(),
         Verb::History(verb) => verb.run(),

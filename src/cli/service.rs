@@ -150,21 +150,29 @@ impl Service {
     /// # Errors
     /// It is wrong, or can't be read.
     pub fn run(&self, name: &str, setup: Setup) -> Result<Ended, Failure> {
-        let own = self.args.project.join("playbooks").join(format!("{name}.yml"));
-        let loaded = if own.is_file() && !is_bundled(&own, name) {
-            setup.loader.playbook(&own)
-        } else {
-            let text = PLAYBOOKS.get_file(format!("{name}.yml")).and_then(|f| f.contents_utf8()).unwrap_or_default();
-            let dir = std::path::absolute(&self.args.project).unwrap_or_else(|_| self.args.project.clone());
-            setup.loader.playbook_from(&Source::new(format!("{name}.yml"), text), &dir)
-        };
-        let playbook = loaded.map_err(|errors| Failure::of(Exit::Static, errors))?;
-        let errors = check::check(&playbook, &setup.templar, &setup.loader);
-        if !errors.is_empty() {
-            return Err(Failure::of(Exit::Static, errors));
-        }
-        common::run(setup, vec![playbook])
+        run_playbook(&self.args.project, name, setup)
     }
+}
+
+/// Runs a playbook: the project's own of this name, else the one that the program brings along.
+///
+/// # Errors
+/// It is wrong, or can't be read.
+pub fn run_playbook(project: &Path, name: &str, setup: Setup) -> Result<Ended, Failure> {
+    let own = project.join("playbooks").join(format!("{name}.yml"));
+    let loaded = if own.is_file() && !is_bundled(&own, name) {
+        setup.loader.playbook(&own)
+    } else {
+        let text = PLAYBOOKS.get_file(format!("{name}.yml")).and_then(|f| f.contents_utf8()).unwrap_or_default();
+        let dir = std::path::absolute(project).unwrap_or_else(|_| project.to_owned());
+        setup.loader.playbook_from(&Source::new(format!("{name}.yml"), text), &dir)
+    };
+    let playbook = loaded.map_err(|errors| Failure::of(Exit::Static, errors))?;
+    let errors = check::check(&playbook, &setup.templar, &setup.loader);
+    if !errors.is_empty() {
+        return Err(Failure::of(Exit::Static, errors));
+    }
+    common::run(setup, vec![playbook])
 }
 
 /// Whether a file is the playbook that the program brings along (as in crudctl's own repository).
@@ -174,7 +182,7 @@ fn is_bundled(path: &Path, name: &str) -> bool {
 }
 
 /// `USER@ADDRESS[:PORT]`s; none: this machine.
-fn add_hosts(inventory: &mut Inventory, hosts: &[String]) -> Result<(), Failure> {
+pub fn add_hosts(inventory: &mut Inventory, hosts: &[String]) -> Result<(), Failure> {
     if hosts.is_empty() {
         inventory.add_host("localhost", &[], Map::from_iter([("ansible_connection".to_owned(), json!("local"))]));
     }

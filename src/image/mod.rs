@@ -12,6 +12,7 @@ pub mod digest;
 pub mod layer;
 pub mod oci;
 pub mod reference;
+pub mod registry;
 pub mod service;
 pub mod tag;
 

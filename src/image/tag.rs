@@ -20,7 +20,7 @@ pub struct Revision {
     pub branch: Option<String>,
     /// Whether the tree differs from the commit: a tracked file anywhere, or a new one below the folder that was asked about.
     pub dirty: bool,
-    /// Where `origin` is, without credentials.
+    /// Where `origin` is, without credentials; none for a folder of this machine, which would make the same commit another image elsewhere.
     pub source: Option<String>,
 }
 
@@ -39,7 +39,7 @@ impl Revision {
             time: time.parse().context("`git log` answered in an unknown form")?,
             branch: branch.or_else(|| branch_of_ci(|name| std::env::var(name).ok())),
             dirty: !(status.is_empty() && untracked.is_empty()),
-            source: source.map(|url| without_credentials(&url)),
+            source: source.filter(|url| is_remote(url)).map(|url| without_credentials(&url)),
         }))
     }
 
@@ -73,6 +73,14 @@ fn branch_of_ci(variable: impl Fn(&str) -> Option<String>) -> Option<String> {
     const NAMES: [&str; 5] =
         ["GITHUB_HEAD_REF", "GITHUB_REF_NAME", "CI_COMMIT_REF_NAME", "BITBUCKET_BRANCH", "BRANCH_NAME"];
     NAMES.iter().filter_map(|name| variable(name)).find(|branch| !branch.is_empty())
+}
+
+/// As git tells an address from a folder: by a scheme, or by a colon before the first slash.
+fn is_remote(url: &str) -> bool {
+    match url.split_once("://") {
+        Some((scheme, _)) => scheme != "file",
+        None => url.split('/').next().is_some_and(|first| first.contains(':')),
+    }
 }
 
 /// `https://user:token@host/path` may hold a token, which must not end in a label.
@@ -148,6 +156,19 @@ mod tests {
         std::fs::remove_file(path.join("b")).unwrap();
         std::fs::write(path.join("a"), "2").unwrap();
         assert!(Revision::of(path).await.unwrap().unwrap().dirty);
+    }
+
+    #[test]
+    fn a_folder_is_no_source() {
+        for (url, remote) in [
+            ("https://example.org/a.git", true),
+            ("git@example.org:team/a.git", true),
+            ("/srv/a", false),
+            ("../a:b", false),
+            ("file:///srv/a", false),
+        ] {
+            assert_eq!(is_remote(url), remote, "{url}");
+        }
     }
 
     #[test]

@@ -71,6 +71,11 @@ impl Screen {
         }
     }
 
+    /// Everything on stderr: stdout is for data.
+    pub fn stderr() -> Self {
+        Self { out: Box::new(std::io::stderr()), ..Self::process() }
+    }
+
     /// Buffers in place of streams, for tests: what goes to stdout, and what to stderr.
     pub fn buffers() -> (Self, Buffer, Buffer) {
         let (out, err) = (Buffer::default(), Buffer::default());

@@ -12,6 +12,7 @@ mod inspect;
 mod login;
 mod network;
 mod probe;
+mod push;
 mod release;
 pub mod releases;
 mod volume;
@@ -29,6 +30,7 @@ pub(super) const TABLE: &[Descriptor] = &[
     Descriptor::controller::<volume::DockerVolume>("docker_volume", DOCKER),
     Descriptor::controller::<login::DockerLogin>("docker_login", DOCKER),
     Descriptor::controller::<image::BundledImage>("crudctl_image", OWN),
+    Descriptor::controller::<push::Push>("crudctl_push", OWN),
     Descriptor::controller::<release::Release>("crudctl_release", OWN),
     Descriptor::controller::<inspect::Releases>("crudctl_releases", OWN),
 ];
