@@ -55,3 +55,40 @@ fn a_playbook_knows_its_place() {
     assert_eq!(status, Some(0), "{text}");
     assert!(text.contains("ok=1 changed=0"), "{text}");
 }
+
+/// Plays whose assertions hold with ansible-core 2.19.14, too: which variable wins, when a role runs, what a flow goes on with.
+#[test]
+fn plays_mean_what_they_mean_to_ansible() {
+    let cases: [(&str, &[&str]); 5] = [
+        ("semantics", &["ansible-playbook", "roles.yml"]),
+        ("semantics", &["ansible-playbook", "flow.yml"]),
+        ("semantics", &["ansible-playbook", "-i", "generated.yml", "generated_play.yml"]),
+        ("semantics/merge", &["ansible-playbook", "play.yml"]),
+        ("semantics/layers", &["ansible-playbook", "-i", "inventory", "play.yml"]),
+    ];
+    for (dir, args) in cases {
+        let (status, text) = crudctl(dir, args);
+        assert_eq!(status, Some(0), "{args:?}: {text}");
+        assert!(text.contains("All assertions passed"), "{args:?}: {text}");
+    }
+}
+
+#[test]
+fn errors_of_a_flow_are_those_of_ansible() {
+    let (status, text) = crudctl("semantics", &["ansible-playbook", "throttle.yml"]);
+    let wanted = "Failed to convert the throttle value to an integer: invalid literal for int() with base 10: 'many'";
+    assert!(text.contains(wanted), "{text}");
+    assert_eq!(status, Some(1));
+    let (status, text) = crudctl("semantics", &["ansible-playbook", "outside.yml"]);
+    assert!(text.contains("as it is not inside the expected role path"), "{text}");
+    assert_eq!(status, Some(2));
+}
+
+/// Templated tags are listed by what they are, as Ansible does.
+#[test]
+fn listed_tags_are_rendered() {
+    let (status, text) = crudctl("semantics", &["ansible-playbook", "tags.yml", "--list-tasks", "--tags", "deep"]);
+    assert_eq!(status, Some(0), "{text}");
+    assert!(text.contains("one\tTAGS: [deep, low]"), "{text}");
+    assert!(!text.contains("two"), "{text}");
+}

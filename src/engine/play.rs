@@ -239,9 +239,7 @@ impl PlayRun {
     async fn always(self: &Arc<Self>, block: &Arc<Block>, hosts: &[Arc<Host>], section: Section) {
         let failed: Vec<Arc<Host>> = hosts.iter().filter(|h| h.state().standing == Standing::Failed).cloned().collect();
         for host in &failed {
-            let mut state = host.state();
-            state.standing = Standing::Active;
-            state.cleared = false;
+            host.state().standing = Standing::Active;
         }
         self.items(&block.always, hosts, section).await;
         for host in failed {

@@ -30,7 +30,7 @@ pub(super) async fn prepare(run: &Arc<Run>, play: &Arc<Play>, dir: &Path) -> Res
     let mut vars = PlayVars {
         dir: dir.to_owned(),
         frame: Some(Arc::clone(&play.frame)),
-        roles: RwLock::new(exported(play)),
+        roles: RwLock::new(exported(run, play)),
         ..PlayVars::default()
     };
     vars.prompts = prompts(run, play, &vars).await?;
@@ -67,7 +67,7 @@ pub(super) async fn prepare(run: &Arc<Run>, play: &Arc<Play>, dir: &Path) -> Res
         dir: vars.dir.clone(),
         frame: vars.frame.clone(),
         prompts: vars.prompts.clone(),
-        roles: RwLock::new(exported(play)),
+        roles: RwLock::new(exported(run, play)),
         all_hosts: usable.clone(),
         batch: RwLock::new(usable.clone()),
     });
@@ -124,11 +124,13 @@ fn scope(run: &Arc<Run>, vars: &Arc<PlayVars>, host: &Arc<Host>) -> TaskScope {
 }
 
 /// Roles whose variables the whole play sees: those of `roles:` and those that were imported.
-fn exported(play: &Play) -> Vec<Arc<Role>> {
+fn exported(run: &Run, play: &Play) -> Vec<Arc<Role>> {
     let mut roles = vec![];
     for items in [&play.roles, &play.pre_tasks, &play.tasks, &play.post_tasks] {
         collect_roles(items, &mut roles);
     }
+    let usual = run.config.private_role_vars != Some(true);
+    roles.retain(|role| role.public.unwrap_or(usual));
     roles
 }
 

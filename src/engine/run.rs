@@ -138,7 +138,9 @@ async fn end(run: &Run, began: Instant) -> Ended {
     });
     let standing = |wanted| hosts.keys().any(|name| run.vars.host(name).state().standing == wanted);
     Ended {
-        failed: standing(Standing::Failed) || hosts.values().any(|c| c.failed > 0),
+        // What `clear_host_errors` took back is in the recap alone.
+        failed: standing(Standing::Failed)
+            || hosts.iter().any(|(name, c)| c.failed > 0 && !run.vars.host(name).state().cleared),
         unreachable: standing(Standing::Unreachable),
         error: run.error.lock().unwrap_or_else(PoisonError::into_inner).take(),
         interrupted,

@@ -789,7 +789,11 @@ impl PlayRun {
     }
 
     fn failed(&self, task: &Task, host: &Arc<Host>, end: &TaskEnd, section: Section) {
-        host.state().standing = Standing::Failed;
+        {
+            let mut state = host.state();
+            state.standing = Standing::Failed;
+            state.cleared = false;
+        }
         if section.rescued {
             self.run.count(host, |c| c.rescued += 1);
             let mut failed = Map::new();

@@ -73,6 +73,8 @@ pub struct Config {
     pub inject_facts_as_vars: bool,
     /// Whether conditions may be no booleans.
     pub allow_broken_conditionals: bool,
+    /// Whether only a role's own tasks see its variables; none where it is not said: then those of included roles are private.
+    pub private_role_vars: Option<bool>,
     /// `replace` or `merge`.
     pub hash_behaviour: String,
     /// What a key that stands twice in a mapping is: `warn`, `error` or `ignore`.
@@ -224,6 +226,8 @@ impl Config {
                 "allow_broken_conditionals",
                 false,
             ),
+            private_role_vars: text("ANSIBLE_PRIVATE_ROLE_VARS", "private_role_vars")
+                .map(|value| matches!(value.to_lowercase().as_str(), "1" | "true" | "yes" | "on" | "y" | "t")),
             hash_behaviour: text("ANSIBLE_HASH_BEHAVIOUR", "hash_behaviour").unwrap_or_else(|| "replace".into()),
             duplicate_dict_key: text("ANSIBLE_DUPLICATE_YAML_DICT_KEY", "duplicate_dict_key")
                 .unwrap_or_else(|| "warn".into()),

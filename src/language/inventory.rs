@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use indexmap::{IndexMap, IndexSet};
 use serde_json::{Map, Value};
 
+use super::generator;
 use super::ini;
 use super::loader::{Loader, files_below};
 use super::pattern;
@@ -219,9 +220,13 @@ impl Inventory {
         if !matches!(node.kind, Kind::Map(_)) {
             return Err(Diagnostic::error("a YAML inventory is a mapping of groups", &node.place));
         }
-        if node.get("plugin").is_some() {
-            return Err(Diagnostic::error("inventory plugins are not supported", &node.place)
-                .hint("write the inventory as INI or YAML, or as a script that answers --list"));
+        if let Some(plugin) = node.get("plugin") {
+            let name = plugin.key_text();
+            return match name.strip_prefix("ansible.builtin.").unwrap_or(&name) {
+                "generator" => generator::read(self, node),
+                _ => Err(Diagnostic::error(format!("the inventory plugin `{name}` is not supported"), &plugin.place)
+                    .hint("write the inventory as INI or YAML, or as a script that answers --list")),
+            };
         }
         for (name, group) in node.entries() {
             self.yaml_group(&name.key_text(), group)?;
@@ -381,6 +386,10 @@ impl Inventory {
         if group != child {
             self.groups.entry(group.to_owned()).or_default().children.insert(child.to_owned());
         }
+    }
+
+    pub(super) fn ensure_host(&mut self, host: &str) {
+        self.hosts.entry(host.to_owned()).or_default();
     }
 
     pub(super) fn ensure_group(&mut self, group: &str) {

@@ -673,6 +673,7 @@ impl<'a> Reader<'a> {
             defaults_from,
             handlers_from,
             allow_duplicates: args.get("allow_duplicates").and_then(Node::as_bool).unwrap_or(true),
+            public: args.get("public").and_then(Node::as_bool),
             ..RoleUse::named(self.static_text(name, frame)?, name.place.clone())
         };
         match self.loader.role(&role, frame) {

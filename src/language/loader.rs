@@ -52,6 +52,8 @@ pub struct RoleUse {
     pub handlers_from: Option<String>,
     /// Whether it runs again with the same parameters.
     pub allow_duplicates: bool,
+    /// `public` of an `import_role`.
+    pub public: Option<bool>,
     /// Parameters of a `roles:` entry.
     pub params: Option<Node>,
     /// Whether its arguments are checked against `meta/argument_specs.yml`.
@@ -69,6 +71,7 @@ impl RoleUse {
             defaults_from: None,
             handlers_from: None,
             allow_duplicates: false,
+            public: None,
             params: None,
             validate: true,
         }
@@ -214,6 +217,7 @@ impl Loader {
             params: use_.params.clone(),
             allow_duplicates: duplicates || use_.allow_duplicates,
             parents: chain.to_vec(),
+            public: use_.public,
             dependencies: OnceLock::new(),
         });
         let frame = Arc::new(Frame {

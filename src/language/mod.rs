@@ -3,6 +3,7 @@
 mod arguments;
 pub mod check;
 mod config;
+mod generator;
 #[cfg(test)]
 mod hostile;
 mod ini;

@@ -20,6 +20,8 @@ pub struct Role {
     pub params: Option<Node>,
     /// Whether it runs again when used again with the same parameters.
     pub allow_duplicates: bool,
+    /// Whether all tasks of the play see its variables; none: as the configuration has it.
+    pub public: Option<bool>,
     /// The roles that it depends on, once they are read.
     pub dependencies: OnceLock<Vec<Arc<Role>>>,
     /// The role that it is a dependency of, or was used by.

@@ -118,9 +118,10 @@ pub(super) fn role(call: &Call, cx: &Cx<'_>) -> Result<Ran, Diagnostic> {
         defaults_from: text("defaults_from"),
         handlers_from: text("handlers_from"),
         allow_duplicates: flag("allow_duplicates")?.unwrap_or(true),
+        public: None,
         params: None,
         validate: flag("rolespec_validate")?.unwrap_or(true),
     };
-    let public = flag("public")?.unwrap_or(false);
+    let public = flag("public")?.unwrap_or(cx.play.run.config.private_role_vars == Some(false));
     including(What::Role(Box::new(use_), public), call, cx)
 }

@@ -41,11 +41,19 @@ pub(super) async fn meta(call: &Call, cx: &Cx<'_>) -> Result<Ran, Diagnostic> {
         "end_batch" => Some(Meta::EndBatch),
         "end_host" => Some(Meta::EndHost),
         "end_role" => {
-            let role = cx.scope.role().ok_or_else(|| {
-                Diagnostic::error("Cannot execute 'end_role' from outside of a role", &call.args.place)
-            })?;
-            cx.host.state().left_role = Some(role.name.clone());
-            Some(Meta::EndRole)
+            let wrong = |what: &str| {
+                let text = format!("Cannot execute 'end_role' from {what}");
+                cx.play.run.fail(Diagnostic::error(text, &call.args.place));
+                Some(Meta::Nothing)
+            };
+            match cx.scope.role() {
+                _ if cx.info.handler => wrong("a handler"),
+                None => wrong("outside of a role"),
+                Some(role) => {
+                    cx.host.state().left_role = Some(role.name.clone());
+                    Some(Meta::EndRole)
+                }
+            }
         }
         "clear_host_errors" => Some(Meta::ClearHostErrors),
         "clear_facts" => {

@@ -102,6 +102,8 @@ fn templates_give_what_the_reference_gives() {
         ("{% macro m(x, y=2) %}{{ x }}-{{ y }}{% endmacro %}{{ m(1) }} {{ m(1, y=3) }}", json!("1-2 1-3")),
         ("{% set ns = namespace(n=0) %}{% for i in list %}{% set ns.n = ns.n + i %}{% endfor %}{{ ns.n }}", json!(6)),
         ("{{ lookup('env', 'NOPE_NOT_SET') }}", json!("")),
+        ("{{ lookup('env', 'NOPE_NOT_SET', default=undef()) | default('none') }}", json!("none")),
+        ("{{ lookup('list') }}", json!([])),
         ("{{ query('sequence', 'start=1 end=3') }}", json!(["1", "2", "3"])),
         ("{{ 'yes' if a == 1 else 'no' }}", json!("yes")),
         ("{{ [1, 2] + [3] }}", json!([1, 2, 3])),
@@ -144,6 +146,7 @@ fn templates_give_what_the_reference_gives() {
 fn errors_name_what_is_wrong() {
     let cases = [
         ("{{ nope }}", "'nope' is undefined"),
+        ("{{ lookup('env', 'NOPE_NOT_SET', default=undef('set it')) }}", "set it"),
         ("x{{ d.nope }}", "object of type 'dict' has no attribute 'nope'"),
         ("{{ d.bad }}", "'nowhere' is undefined"),
         ("{{ d.items() | list | length }}", "'nowhere' is undefined"),
@@ -170,6 +173,17 @@ fn errors_name_what_is_wrong() {
         let error = render(text).expect_err(text);
         assert!(error.contains(expected), "{text}: {error}");
     }
+}
+
+#[test]
+fn what_is_undefined_is_shown_in_its_place() {
+    let shown = |text: &str| Templar::default().shown(text, &Place::synthetic("t"), &scope()).map_err(|e| e.message);
+    let (value, errors) = shown("d").expect("a value");
+    assert_eq!(value["bad"], json!("<< error 1 - 'nowhere' is undefined >>"));
+    assert_eq!(value["t"], json!("world"));
+    assert_eq!(errors, ["'nowhere' is undefined"]);
+    assert_eq!(shown("a").expect("a value"), (json!(1), vec![]));
+    assert!(shown("1 + 'a'").expect_err("an error").contains("unsupported operand"));
 }
 
 #[test]

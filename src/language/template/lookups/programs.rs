@@ -113,8 +113,13 @@ pub(super) fn config(lookup: &Lookup<'_>) -> Found {
     let missing = lookup.options.get("on_missing").map_or_else(|| "error".to_owned(), python::str_of);
     let mut out = vec![];
     for term in lookup.texts() {
-        if plugin.is_empty() && term == "ALLOW_BROKEN_CONDITIONALS" {
-            let value = std::env::var("ANSIBLE_ALLOW_BROKEN_CONDITIONALS").unwrap_or_default().to_lowercase();
+        let variable = match term.as_str() {
+            "ALLOW_BROKEN_CONDITIONALS" => Some("ANSIBLE_ALLOW_BROKEN_CONDITIONALS"),
+            "DEFAULT_PRIVATE_ROLE_VARS" => Some("ANSIBLE_PRIVATE_ROLE_VARS"),
+            _ => None,
+        };
+        if let Some(variable) = variable.filter(|_| plugin.is_empty()) {
+            let value = std::env::var(variable).unwrap_or_default().to_lowercase();
             out.push(matches!(value.as_str(), "1" | "true" | "yes" | "on" | "y" | "t").into());
             continue;
         }

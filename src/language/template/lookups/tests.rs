@@ -92,3 +92,20 @@ fn a_password_stays_the_same() {
     assert_eq!(look(json!(["pw encrypt=sha512_crypt"])), hashed);
     assert_eq!(look(json!(["/dev/null seed=a"])), look(json!(["/dev/null seed=a"])));
 }
+
+#[test]
+fn ini_files_are_read_as_by_configparser() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("a.ini"), "[s]\nhome=/h\ndir=%(home)s/d\nfull=%(dir)s/100%%\nbad=%(no)s\n").unwrap();
+    std::fs::write(dir.path().join("b.ini"), "[s]\nalone\nkey=1\n").unwrap();
+    let ini = |key: &str, more: Value| {
+        let mut options = json!({"file": "a.ini", "section": "s"});
+        options.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap());
+        look(dir.path(), "ini", json!([key]), options)
+    };
+    assert_eq!(ini("full", json!({})).unwrap(), json!(["/h/d/100%"]));
+    assert_eq!(ini("dir", json!({"interpolation": false})).unwrap(), json!(["%(home)s/d"]));
+    assert!(ini("bad", json!({})).unwrap_err().contains("Bad value substitution"));
+    assert!(ini("key", json!({"file": "b.ini"})).unwrap_err().contains("parsing errors"));
+    assert_eq!(ini("alone", json!({"file": "b.ini", "allow_none": true})).unwrap(), json!([]));
+}
