@@ -1,5 +1,7 @@
 //! The project file, `crudctl.yaml`: what a service is called, how its image is made, where it runs.
 
+pub mod kubernetes;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -35,6 +37,9 @@ pub struct Project {
     /// The container engine.
     #[serde(default)]
     pub docker: Docker,
+    /// How it runs on a Kubernetes cluster (`deploy`).
+    #[serde(default)]
+    pub kubernetes: kubernetes::Kubernetes,
     /// Where it runs: `USER@ADDRESS[:PORT]`; none: this machine.
     #[serde(default)]
     pub hosts: Vec<String>,
@@ -261,6 +266,7 @@ impl Project {
             database: Database::default(),
             proxy: Proxy::default(),
             docker: Docker::default(),
+            kubernetes: kubernetes::Kubernetes::default(),
             hosts: vec![],
             inventory: None,
         }

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::exit::Exit;
 use super::failure::Failure;
-use super::service::{Service, ServiceArgs};
+use super::service::{Service, ServiceArgs, Watch};
 
 /// Remove the service: its containers, images and proxy site; packages stay
 #[derive(Debug, Args)]
@@ -12,6 +12,9 @@ pub struct Down {
     /// Remove its data, too: volumes, database, password
     #[arg(long)]
     volumes: bool,
+    /// What `deploy` made on the cluster
+    #[arg(long)]
+    kubernetes: bool,
     #[command(flatten)]
     service: ServiceArgs,
 }
@@ -20,8 +23,15 @@ impl Down {
     /// Runs the verb.
     pub fn run(&self) -> Result<Exit, Failure> {
         let service = Service::load(&self.service)?;
-        let setup = service.setup(false, &[("remove_volumes", self.volumes.into())])?;
-        let ended = service.run("down", setup)?;
-        Ok(Exit::of(&ended))
+        let more = [("remove_volumes", self.volumes.into())];
+        let (playbook, setup) = if self.kubernetes {
+            ("kubernetes/down", service.cluster_setup(false, &more)?)
+        } else {
+            ("down", service.setup(false, &more)?)
+        };
+        let watch = Watch::default();
+        setup.events.add(Box::new(watch.clone()));
+        let ended = service.run(playbook, setup)?;
+        Ok(watch.exit(&ended))
     }
 }

@@ -5,8 +5,10 @@ pub mod ansible_playbook;
 pub mod args;
 pub mod build_push;
 pub mod check;
+pub mod cluster;
 pub mod common;
 pub mod compat;
+pub mod deploy;
 pub mod doc;
 pub mod down;
 pub mod exit;
@@ -15,6 +17,7 @@ pub mod failure;
 pub mod init;
 pub mod inventory;
 pub mod listing;
+pub mod manifests;
 pub mod passwords;
 pub mod plan;
 pub mod prompt;
@@ -63,6 +66,8 @@ enum Verb {
     History(Box<status::History>),
     Rollback(Box<rollback::Rollback>),
     Down(Box<down::Down>),
+    Deploy(Box<deploy::Deploy>),
+    Manifests(Box<manifests::Manifests>),
     Run(Box<run::Run>),
     Check(Box<check::Check>),
     Inventory(Box<inventory::InventoryVerb>),
@@ -131,6 +136,8 @@ fn dispatch(given: Vec<OsString>, compatible: bool) -> ExitCode {
         Verb::History(verb) => verb.run(),
         Verb::Rollback(verb) => verb.run(),
         Verb::Down(verb) => verb.run(),
+        Verb::Deploy(verb) => verb.run(),
+        Verb::Manifests(verb) => verb.run(),
         Verb::Run(verb) => verb.run(),
         Verb::Check(verb) => verb.run(),
         Verb::Inventory(verb) | Verb::AnsibleInventory(verb) => verb.run(),

@@ -9,6 +9,7 @@ use indexmap::IndexMap;
 use serde_json::{Map, Value, json};
 
 use super::args::{Common, OutputArgs, Selection};
+use super::cluster;
 use super::common::{self, Start};
 use super::exit::Exit;
 use super::failure::Failure;
@@ -91,17 +92,40 @@ impl Service {
                 setup.options.r#become = true;
             }
         }
+        self.put_variables(&mut setup, more)?;
+        Ok(setup)
+    }
+
+    /// Everything for a run on the service's cluster, which is done from here; `more` are variables for the playbook.
+    ///
+    /// # Errors
+    /// A secret that is missing.
+    pub fn cluster_setup(&self, check_mode: bool, more: &[(&str, Value)]) -> Result<Setup, Failure> {
+        let mut args = self.args.common.clone();
+        args.check |= check_mode;
+        args.diff |= check_mode;
+        args.inventory = vec!["/dev/null".into()];
+        let dirs = [self.args.project.clone()];
+        let mut setup = common::setup(&self.start, &args, &Selection::default(), &dirs)?;
+        add_hosts(&mut setup.inventory, &[])?;
+        let mut all = vec![("kube", cluster::variables(&self.project)?)];
+        all.extend_from_slice(more);
+        self.put_variables(&mut setup, &all)?;
+        Ok(setup)
+    }
+
+    /// The playbook's variables, below those that the user gives by `-e`.
+    fn put_variables(&self, setup: &mut Setup, more: &[(&str, Value)]) -> Result<(), Failure> {
         let place = Place::synthetic(crate::project::FILE);
         let mut vars = IndexMap::new();
         for (name, value) in
-            self.variables(&setup)?.into_iter().chain(more.iter().map(|(n, v)| ((*n).to_owned(), v.clone())))
+            self.variables(setup)?.into_iter().chain(more.iter().map(|(n, v)| ((*n).to_owned(), v.clone())))
         {
             vars.insert(name, Node::from_json(&value, &place));
         }
-        // What the user gives by `-e` stands above.
         vars.extend(std::mem::take(&mut setup.options.extra_vars));
         setup.options.extra_vars = vars;
-        Ok(setup)
+        Ok(())
     }
 
     fn variables(&self, setup: &Setup) -> Result<Map<String, Value>, Failure> {
@@ -216,6 +240,9 @@ pub fn add_hosts(inventory: &mut Inventory, hosts: &[String]) -> Result<(), Fail
     Ok(())
 }
 
+/// Modules whose `rc` 7 means that another holds the lock.
+const LOCKING: [&str; 2] = ["crudctl_lock", "crudctl_rollout"];
+
 /// What a run did, as its exit status tells it.
 #[derive(Debug, Clone, Default)]
 pub struct Seen {
@@ -267,7 +294,8 @@ impl Reporter for Watch {
                 seen.changed += usize::from(result.status == Status::Changed);
                 if result.status == Status::Failed && !result.ignored {
                     seen.rolled_back |= result.result.contains_key("explanation");
-                    seen.locked |= result.task.action == "crudctl_lock" && result.result.get("rc") == Some(&json!(7));
+                    seen.locked |=
+                        LOCKING.contains(&result.task.action.as_str()) && result.result.get("rc") == Some(&json!(7));
                 }
                 if let Some(releases) = result.result.get("releases") {
                     seen.releases.insert(result.host.clone(), releases.clone());

@@ -21,6 +21,9 @@ pub struct Status {
 /// Show all releases on each host
 #[derive(Debug, Args)]
 pub struct History {
+    /// Those of the cluster
+    #[arg(long)]
+    kubernetes: bool,
     #[command(flatten)]
     service: ServiceArgs,
 }
@@ -42,14 +45,14 @@ pub struct Logs {
 impl Status {
     /// Runs the verb.
     pub fn run(&self) -> Result<Exit, Failure> {
-        show(&self.service, true)
+        show(&self.service, true, false)
     }
 }
 
 impl History {
     /// Runs the verb.
     pub fn run(&self) -> Result<Exit, Failure> {
-        show(&self.service, false)
+        show(&self.service, false, self.kubernetes)
     }
 }
 
@@ -57,17 +60,21 @@ impl Logs {
     /// Runs the verb.
     pub fn run(&self) -> Result<Exit, Failure> {
         let watch = Watch::printing();
-        ask(&self.service, &watch, &[("log_lines", self.tail.into()), ("follow", self.follow.into())])
+        ask(&self.service, &watch, false, &[("log_lines", self.tail.into()), ("follow", self.follow.into())])
     }
 }
 
-fn ask(args: &ServiceArgs, watch: &Watch, more: &[(&str, Value)]) -> Result<Exit, Failure> {
+fn ask(args: &ServiceArgs, watch: &Watch, kubernetes: bool, more: &[(&str, Value)]) -> Result<Exit, Failure> {
     let service = Service::load(args)?;
-    let mut setup = service.setup(false, more)?;
+    let (playbook, mut setup) = if kubernetes {
+        ("kubernetes/status", service.cluster_setup(false, more)?)
+    } else {
+        ("status", service.setup(false, more)?)
+    };
     // Data goes to stdout and nothing else does; errors are told below.
     let errors = Errors;
     setup.events = Events::new(vec![Box::new(watch.clone()), Box::new(errors)], Secrets::default());
-    let ended = service.run("status", setup)?;
+    let ended = service.run(playbook, setup)?;
     Ok(watch.exit(&ended))
 }
 
@@ -88,9 +95,9 @@ impl crate::engine::event::Reporter for Errors {
     }
 }
 
-fn show(args: &ServiceArgs, only_running: bool) -> Result<Exit, Failure> {
+fn show(args: &ServiceArgs, only_running: bool, kubernetes: bool) -> Result<Exit, Failure> {
     let watch = Watch::default();
-    let exit = ask(args, &watch, &[])?;
+    let exit = ask(args, &watch, kubernetes, &[])?;
     let seen = watch.seen();
     if args.output.form() == Output::Json {
         let all: serde_json::Map<String, Value> = seen.releases.into_iter().collect();

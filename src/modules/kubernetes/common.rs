@@ -23,6 +23,11 @@ pub(super) async fn cluster(cx: &Context, kubeconfig: Option<&Path>, context: Op
     .await
 }
 
+/// A service's name as Kubernetes takes it: without underscores.
+pub(super) fn kube_name(name: &str) -> String {
+    name.replace('_', "-")
+}
+
 /// A condition of an object's status.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
