@@ -33,7 +33,7 @@ pub(crate) struct Problem {
 }
 
 /// What stands for this long is not about to pass.
-const STANDING: Duration = Duration::from_secs(2);
+const STANDING: Duration = Duration::from_secs(1);
 /// A registry that can't be reached may come back.
 const REGISTRY: Duration = Duration::from_secs(30);
 

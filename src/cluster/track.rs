@@ -18,7 +18,7 @@ use super::status::{self, State};
 /// How often the server is asked.
 const EVERY: Duration = Duration::from_millis(500);
 /// What stands for this long is not about to pass.
-const STANDING: Duration = Duration::from_secs(2);
+const STANDING: Duration = Duration::from_secs(1);
 /// A claim without a volume: a provisioner needs its time.
 const CLAIM: Duration = Duration::from_secs(20);
 
