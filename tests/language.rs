@@ -92,3 +92,13 @@ fn listed_tags_are_rendered() {
     assert!(text.contains("one\tTAGS: [deep, low]"), "{text}");
     assert!(!text.contains("two"), "{text}");
 }
+
+/// Variables of a vaulted file are known to the play, and on no screen.
+#[test]
+fn vaulted_variables_are_not_shown() {
+    let args = ["ansible-playbook", "-vvv", "--vault-password-file", "vault.pass", "vaulted_play.yml"];
+    let (status, text) = crudctl("semantics", &args);
+    assert_eq!(status, Some(0), "{text}");
+    assert!(text.contains("All assertions passed") && text.contains("output has been hidden"), "{text}");
+    assert!(!text.contains("the wording"), "{text}");
+}

@@ -8,7 +8,7 @@ use super::keywords::{Frame, FrameKind, Keywords};
 use super::loader::{Loader, RoleUse};
 use super::playbook::Play;
 use super::task::{Action, Block, Item, Loop, LoopControl, LoopKind, Task};
-use crate::text::{Diagnostic, Kind, Node, Place, Style, did_you_mean};
+use crate::text::{Diagnostic, Kind, Node, Place, Style, did_you_mean, resolve};
 
 /// Keywords that all levels have.
 const COMMON: &[&str] = &[
@@ -665,6 +665,15 @@ impl<'a> Reader<'a> {
             Some(node) => self.static_text(node, frame).map(Some),
             None => Some(None),
         };
+        // `key=value` gives text.
+        let flag = |key: &str| match &args.get(key)?.kind {
+            Kind::Bool(flag) => Some(*flag),
+            Kind::Str(text, _) | Kind::Data(text) => match resolve(text) {
+                Kind::Bool(flag) => Some(flag),
+                _ => None,
+            },
+            _ => None,
+        };
         let (tasks_from, vars_from) = (text("tasks_from")?, text("vars_from")?);
         let (defaults_from, handlers_from) = (text("defaults_from")?, text("handlers_from")?);
         let role = RoleUse {
@@ -672,8 +681,8 @@ impl<'a> Reader<'a> {
             vars_from,
             defaults_from,
             handlers_from,
-            allow_duplicates: args.get("allow_duplicates").and_then(Node::as_bool).unwrap_or(true),
-            public: args.get("public").and_then(Node::as_bool),
+            allow_duplicates: flag("allow_duplicates").unwrap_or(true),
+            public: flag("public"),
             ..RoleUse::named(self.static_text(name, frame)?, name.place.clone())
         };
         match self.loader.role(&role, frame) {

@@ -200,6 +200,11 @@ pub(super) fn include_vars(call: &Call, cx: &Cx<'_>) -> Result<Ran, Diagnostic> 
     ran.end.result.insert("ansible_facts".into(), Value::Object(facts));
     let names: Vec<Value> = files.iter().map(|f| Value::from(f.display().to_string())).collect();
     ran.end.result.insert("ansible_included_var_files".into(), names.into());
+    // What was vaulted is not for the screen.
+    let vaulted = |file: &PathBuf| std::fs::read(file).is_ok_and(|text| text.starts_with(b"$ANSIBLE_VAULT;"));
+    if files.iter().any(vaulted) {
+        ran.end.result.insert("_ansible_no_log".into(), true.into());
+    }
     Ok(ran)
 }
 
