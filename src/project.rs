@@ -287,6 +287,12 @@ impl Project {
 }
 
 impl Image {
+    /// The paths whose changes make it another image; the project file and a lock file beside it are always among them.
+    pub fn paths(&self) -> Vec<PathBuf> {
+        let own = if self.paths.is_empty() { vec![self.package()] } else { self.paths.clone() };
+        own.into_iter().chain([FILE.into(), "Cargo.lock".into()]).collect()
+    }
+
     /// The folder of the cargo package.
     pub fn package(&self) -> PathBuf {
         self.build.cargo.clone().unwrap_or_else(|| PathBuf::from("server"))

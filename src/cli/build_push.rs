@@ -10,7 +10,8 @@ use serde_json::{Map, Value, json};
 use super::args::{Common, OutputArgs, Selection};
 use super::exit::Exit;
 use super::failure::Failure;
-use super::{common, complain, say, service};
+use super::registry::Trust;
+use super::{changed, ci, common, complain, say, service};
 use crate::engine::event::{Event, Reporter, Status};
 use crate::project::{Image, Project};
 use crate::report::{Output, Screen};
@@ -46,12 +47,12 @@ pub struct BuildPush {
     /// Print this alone on stdout, a line an image; the report goes to stderr
     #[arg(long, value_enum, value_name = "WHAT", conflicts_with = "output")]
     print: Option<Print>,
-    /// Take any certificate of the registry, and plain HTTP where it has no TLS
-    #[arg(long)]
-    insecure: bool,
-    /// Trust the certificates in this file (PEM), too
+    /// Only images of which a file changed since this git revision (`image.paths`; uncommitted changes count)
+    #[arg(long, value_name = "REV")]
+    changed_since: Option<String>,
+    /// Write a dotenv report, as GitLab takes it, to this file
     #[arg(long, value_name = "FILE")]
-    ca: Option<PathBuf>,
+    dotenv: Option<PathBuf>,
     /// Push nothing; say what would be pushed
     #[arg(short = 'C', long)]
     check: bool,
@@ -61,6 +62,8 @@ pub struct BuildPush {
     /// Say more; up to four times
     #[arg(short, long, action = ArgAction::Count)]
     verbose: u8,
+    #[command(flatten)]
+    trust: Trust,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -91,6 +94,10 @@ impl BuildPush {
     pub fn run(&self) -> Result<Exit, Failure> {
         let project = Project::load(&self.project).map_err(|error| Failure::of(Exit::Static, vec![error]))?;
         let images = self.chosen(&project)?;
+        if let (true, Some(revision)) = (images.is_empty(), &self.changed_since) {
+            complain(&format!("no image changed since {revision}"));
+            return Ok(Exit::Ok);
+        }
         let common = Common {
             check: self.check,
             verbose: self.verbose,
@@ -126,6 +133,10 @@ impl BuildPush {
             let tell = if form == Output::Json { complain } else { say };
             results.iter().for_each(|result| tell(&summary(result)));
         }
+        ci::tell_github(&results)?;
+        if let Some(path) = &self.dotenv {
+            ci::write_dotenv(path, &results)?;
+        }
         Ok(exit)
     }
 
@@ -139,7 +150,11 @@ impl BuildPush {
         }
         let chosen =
             all.into_iter().filter(|(name, _)| self.images.is_empty() || self.images.iter().any(|i| i == name));
-        let chosen: Vec<_> = chosen.collect();
+        let mut chosen: Vec<_> = chosen.collect();
+        if let Some(revision) = &self.changed_since {
+            let files = changed::files(&self.project, revision)?;
+            chosen.retain(|(_, image)| changed::concerns(&files, &image.paths()));
+        }
         if self.to.is_some() && chosen.len() > 1 {
             return Err(Failure::new(Exit::Usage, "--to is for one image: name it"));
         }
@@ -158,7 +173,7 @@ impl BuildPush {
                 ));
             }
         };
-        let ca = self.ca.clone().map(|ca| absolute(Path::new(""), &ca));
+        let ca = self.trust.ca.clone().map(|ca| absolute(Path::new(""), &ca));
         let own_ca = image.ca.as_ref().or(project.image.ca.as_ref()).map(|ca| absolute(&self.project, ca));
         Ok(json!({
             "name": name,
@@ -166,7 +181,7 @@ impl BuildPush {
             "repository": repository,
             "tags": image.tags.iter().chain(&self.tag).collect::<Vec<_>>(),
             "to": self.to.as_ref().map(|to| absolute(Path::new(""), to)).unwrap_or_default(),
-            "insecure": self.insecure || image.insecure || project.image.insecure,
+            "insecure": self.trust.insecure || image.insecure || project.image.insecure,
             "ca": ca.or(own_ca).unwrap_or_default(),
         }))
     }
@@ -190,7 +205,7 @@ fn summary(result: &Map<String, Value>) -> String {
 }
 
 /// Bytes, for people.
-fn size(bytes: u64) -> String {
+pub(super) fn size(bytes: u64) -> String {
     #[expect(clippy::cast_precision_loss, reason = "one digit after the point is shown")]
     match bytes {
         0..1_000 => format!("{bytes} B"),

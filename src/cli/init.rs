@@ -4,7 +4,7 @@ use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::exit::Exit;
 use super::failure::Failure;
@@ -22,32 +22,68 @@ pub struct Init {
     /// The service's name [default: made from the directory's]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
+    /// Write a pipeline that builds and pushes the image, in place of crudctl.yaml
+    #[arg(long, value_enum, value_name = "SYSTEM", conflicts_with = "name")]
+    ci: Option<Ci>,
+}
+
+/// A CI system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Ci {
+    /// .github/workflows/image.yml
+    Github,
+    /// .gitlab-ci.yml
+    Gitlab,
+    /// A Makefile
+    Make,
+}
+
+impl Ci {
+    /// Where the file goes, and what is in it.
+    fn file(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Github => (".github/workflows/image.yml", include_str!("../../templates/ci/github.yml")),
+            Self::Gitlab => (".gitlab-ci.yml", include_str!("../../templates/ci/gitlab.yml")),
+            Self::Make => ("Makefile", include_str!("../../templates/ci/Makefile")),
+        }
+    }
 }
 
 impl Init {
     /// Runs the verb.
     pub fn run(&self) -> Result<Exit, Failure> {
+        if let Some(ci) = self.ci {
+            let (name, text) = ci.file();
+            write_new(&self.dir.join(name), text)?;
+            return Ok(Exit::Ok);
+        }
         let name = match &self.name {
             Some(name) => name.clone(),
             None => service_name(&std::path::absolute(&self.dir).unwrap_or_else(|_| self.dir.clone())),
         };
         let path = self.dir.join(FILE);
-        let failed = |error: std::io::Error| match error.kind() {
-            std::io::ErrorKind::AlreadyExists => {
-                Failure::new(Exit::Usage, format!("{} is there already; it was left as it is", path.display()))
-            }
-            _ => Failure::new(Exit::Error, format!("could not write {}: {error}", path.display())),
-        };
         let text = project_file(&name);
         // What is written must be what the other verbs read, a name that was given included.
         crate::project::Project::read(&path, &text).map_err(|error| Failure::of(Exit::Usage, vec![error]))?;
-        std::fs::create_dir_all(&self.dir).map_err(failed)?;
-        let mut file = OpenOptions::new().write(true).create_new(true).open(&path).map_err(failed)?;
-        file.write_all(text.as_bytes()).map_err(failed)?;
-        say(&path.display().to_string());
+        write_new(&path, &text)?;
         complain("next: crudctl plan · crudctl up");
         Ok(Exit::Ok)
     }
+}
+
+/// Writes a file that is not there yet, and says its name.
+fn write_new(path: &Path, text: &str) -> Result<(), Failure> {
+    let failed = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::AlreadyExists => {
+            Failure::new(Exit::Usage, format!("{} is there already; it was left as it is", path.display()))
+        }
+        _ => Failure::new(Exit::Error, format!("could not write {}: {error}", path.display())),
+    };
+    std::fs::create_dir_all(super::common::directory(path)).map_err(failed)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).open(path).map_err(failed)?;
+    file.write_all(text.as_bytes()).map_err(failed)?;
+    say(&path.display().to_string());
+    Ok(())
 }
 
 /// A directory's name as a service's.
@@ -66,6 +102,7 @@ name: {name}                 # of its containers, its image, its database
 
 image:
   build: {{ cargo: server }}    # the folder of the cargo package
+  # registry: registry.example.org/team   # where `crudctl build-push` pushes it
 
 service:
   port: 8080                  # that the service listens on, in its container

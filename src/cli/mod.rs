@@ -4,7 +4,9 @@ pub mod ansible;
 pub mod ansible_playbook;
 pub mod args;
 pub mod build_push;
+pub mod changed;
 pub mod check;
+pub mod ci;
 pub mod cluster;
 pub mod common;
 pub mod compat;
@@ -14,13 +16,16 @@ pub mod down;
 pub mod exit;
 pub mod extra_vars;
 pub mod failure;
+pub mod image;
 pub mod init;
 pub mod inventory;
 pub mod listing;
+pub mod login;
 pub mod manifests;
 pub mod passwords;
 pub mod plan;
 pub mod prompt;
+pub mod registry;
 pub mod replay;
 pub mod rollback;
 pub mod run;
@@ -61,6 +66,9 @@ enum Verb {
     Up(Box<up::Up>),
     Plan(Box<plan::Plan>),
     BuildPush(Box<build_push::BuildPush>),
+    Login(login::Login),
+    Logout(login::Logout),
+    Image(image::ImageVerb),
     Status(Box<status::Status>),
     Logs(Box<status::Logs>),
     History(Box<status::History>),
@@ -131,6 +139,9 @@ fn dispatch(given: Vec<OsString>, compatible: bool) -> ExitCode {
         Verb::Up(verb) => verb.run(),
         Verb::Plan(verb) => verb.run(),
         Verb::BuildPush(verb) => verb.run(),
+        Verb::Login(verb) => verb.run().map_err(Failure::from),
+        Verb::Logout(verb) => verb.run().map_err(Failure::from),
+        Verb::Image(verb) => verb.run().map_err(Failure::from),
         Verb::Status(verb) => verb.run(),
         Verb::Logs(verb) => verb.run(),
         Verb::History(verb) => verb.run(),

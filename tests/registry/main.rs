@@ -1,6 +1,8 @@
 //! `crudctl build-push` and its kin against Debian's registry. Needs the packages that `tests/run` names.
 
+mod ci;
 mod faults;
+mod images;
 mod project;
 mod proxy;
 mod server;

@@ -1,7 +1,7 @@
 //! A clone of a small service, and `crudctl` in it.
 
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
@@ -15,6 +15,11 @@ pub(crate) struct Said {
 }
 
 impl Said {
+    pub(crate) fn of(output: &Output) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Self { out: text(&output.stdout), err: text(&output.stderr), status: output.status.code() }
+    }
+
     /// Holds it to a status and to a part of what it says.
     pub(crate) fn expect(self, status: i32, part: &str) -> Self {
         let all = format!("{}{}", self.out, self.err);
@@ -61,13 +66,19 @@ impl Project {
     }
 
     pub(crate) fn git(&self, arguments: &[&str]) -> String {
+        self.git_at(1_700_000_000, arguments)
+    }
+
+    /// At a time in seconds since 1970.
+    pub(crate) fn git_at(&self, time: u32, arguments: &[&str]) -> String {
+        let date = format!("{time} +0000");
         run(Command::new("git")
             .arg("-C")
             .arg(self.path())
             .args(["-c", "user.name=t", "-c", "user.email=t@example.org"])
             .args(arguments)
-            .env("GIT_AUTHOR_DATE", "1700000000 +0000")
-            .env("GIT_COMMITTER_DATE", "1700000000 +0000"))
+            .env("GIT_AUTHOR_DATE", &date)
+            .env("GIT_COMMITTER_DATE", &date))
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
@@ -86,7 +97,5 @@ impl Project {
 }
 
 pub(crate) fn said(command: &mut Command) -> Said {
-    let output = command.output().expect("crudctl");
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    Said { out: text(&output.stdout), err: text(&output.stderr), status: output.status.code() }
+    Said::of(&command.output().expect("crudctl"))
 }

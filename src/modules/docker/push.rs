@@ -125,6 +125,7 @@ fn outcome(work: &Work, pushed: &Pushed) -> Outcome {
     let (image, name) = (&work.built.image, &work.names[0]);
     let repository = name.familiar_name();
     Outcome::ok()
+        .with("name", name.path.rsplit('/').next().unwrap_or_default())
         .with("reference", format!("{repository}@{}", image.manifest_digest))
         .with("image", name.familiar())
         .with("repository", repository)
