@@ -13,7 +13,7 @@ use crudctl::text::{Diagnostic, Node, Source, parse};
 use serde_json::{Map, Value};
 
 /// Modules that act and yet change nothing of what the host is.
-const NEVER_CHANGES: [&str; 1] = ["crudctl_lock"];
+const NEVER_CHANGES: [&str; 2] = ["crudctl_lock", "crudctl_port"];
 /// Every module that works by one script has these.
 const DEMANDED: [&str; 4] = ["changed", "no-op", "check-mode", "bad-arguments"];
 

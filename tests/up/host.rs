@@ -84,6 +84,11 @@ impl Host {
             .expect("written");
     }
 
+    /// Writes a playbook beside the project file.
+    pub(crate) fn playbook(&self, name: &str, text: &str) {
+        std::fs::write(self.folder.path().join(name), text).expect("written");
+    }
+
     /// A self-signed certificate and its key, beside the project file.
     pub(crate) fn certificate(&self) {
         let output = Command::new("openssl")

@@ -99,6 +99,8 @@ async fn streams_timeouts_and_noise() {
     // Ten megabytes, a child that stays, a time limit in a batch larger than a pipe holds.
     let ten = run(&session, None, vec![act("head -c 10000000 /dev/urandom")]).await.remove(0).expect("a reply");
     assert_eq!(ten.apply.expect("an apply").stdout.len(), 10_000_000);
+    let line = output(&session, None, "head -c 10000000 /dev/zero | tr '\\0' x; echo end").await;
+    assert!(line.len() == 10_000_004 && line.ends_with("xend\n"), "{} bytes", line.len());
     let began = Instant::now();
     assert_eq!(output(&session, become_root("sudo", None), "sleep 33 & echo started").await, "started\n");
     let long = format!(": {}", "x".repeat(400_000));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use bollard::Docker;
 use bollard::models::{ContainerCreateBody, NetworkConnectRequest, NetworkDisconnectRequest};
 use bollard::query_parameters as query;
@@ -16,7 +16,7 @@ use super::answers::{DockerHost, found, said};
 use super::container_spec::{Mode, Spec, names, sort_sets, sorted};
 use super::container_values::{bind, duration, env_file, ports, range, size, text};
 use super::docker_image::pull;
-use super::engine;
+use super::{engine, port_owner};
 use crate::host::Script;
 use crate::host::script::quote_path;
 use crate::modules::contract::Diff;
@@ -687,17 +687,18 @@ impl DockerContainer {
                 }
             }
         }
-        if drift.stop {
-            self.stop(docker).await?;
-        }
-        if drift.remove {
-            let options = query::RemoveContainerOptionsBuilder::default().force(true).v(!self.keep_volumes).build();
-            found(docker.remove_container(&self.name, Some(options)).await)?;
-        }
+        // The new container is made before the old one goes: a configuration that the engine refuses costs nothing.
+        let mut made = None;
         if let Some(body) = drift.create.take() {
             let body: ContainerCreateBody =
                 serde_json::from_value(body).context("the engine's library does not take these options")?;
-            let mut options = query::CreateContainerOptionsBuilder::default().name(&self.name);
+            let name = if drift.remove { format!("{}.new", self.name) } else { self.name.clone() };
+            if drift.remove {
+                // What a killed run left under this name.
+                let options = query::RemoveContainerOptionsBuilder::default().force(true).build();
+                found(docker.remove_container(&name, Some(options)).await)?;
+            }
+            let mut options = query::CreateContainerOptionsBuilder::default().name(&name);
             if let Some(platform) = &self.platform {
                 options = options.platform(platform);
             }
@@ -706,6 +707,18 @@ impl DockerContainer {
                 .await
                 .map_err(said)
                 .context("the container can't be made")?;
+            made = Some(name);
+        }
+        if drift.stop {
+            self.stop(docker).await?;
+        }
+        if drift.remove {
+            let options = query::RemoveContainerOptionsBuilder::default().force(true).v(!self.keep_volumes).build();
+            found(docker.remove_container(&self.name, Some(options)).await)?;
+            if let Some(name) = made {
+                let options = query::RenameContainerOptionsBuilder::default().name(&self.name).build();
+                docker.rename_container(&name, options).await.map_err(said).context("the container can't be named")?;
+            }
         }
         for network in &drift.leave {
             let request = NetworkDisconnectRequest { container: self.name.clone(), force: Some(true) };
@@ -725,8 +738,10 @@ impl DockerContainer {
             docker.restart_container(&self.name, options).await.map_err(said)?;
         }
         if drift.start {
-            let start = docker.start_container(&self.name, None::<query::StartContainerOptions>).await.map_err(said);
-            start.with_context(|| format!("the container {} can't be started", self.name))?;
+            if let Err(error) = docker.start_container(&self.name, None::<query::StartContainerOptions>).await {
+                let message = port_owner::explain(docker, host, format!("{:#}", said(error))).await;
+                bail!("the container {} can't be started: {message}", self.name);
+            }
         }
         match drift.pause {
             Some(true) => docker.pause_container(&self.name).await.map_err(said)?,

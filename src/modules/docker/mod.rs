@@ -11,6 +11,7 @@ mod image;
 mod inspect;
 mod login;
 mod network;
+mod port_owner;
 mod probe;
 mod push;
 mod release;

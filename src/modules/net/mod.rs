@@ -2,6 +2,7 @@
 
 use super::Descriptor;
 
+pub(super) mod crudctl_port;
 mod get_url;
 pub(super) mod http;
 mod ping;
@@ -25,6 +26,7 @@ pub(super) const TABLE: &[Descriptor] = &[
         prepare: wait_for_connection::prepare,
         ..Descriptor::controller::<wait_for_connection::WaitForConnection>("wait_for_connection", BUILTIN)
     },
+    Descriptor::host::<crudctl_port::Port>("crudctl_port", &["crudctl"]),
     Descriptor::controller::<uri::Uri>("uri", BUILTIN),
     Descriptor::controller::<get_url::GetUrl>("get_url", BUILTIN),
 ];

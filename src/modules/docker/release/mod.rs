@@ -1,7 +1,8 @@
 //! `crudctl_release`: a new version beside the old one, proved well before anything is switched to it.
 
+mod wait;
+
 use std::collections::{BTreeMap, HashMap};
-use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use bollard::Docker;
@@ -9,19 +10,17 @@ use bollard::models::{
     ContainerCreateBody, ContainerUpdateBody, HostConfig, PortBinding, RestartPolicy, RestartPolicyNameEnum,
 };
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, ListImagesOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder,
-    RemoveImageOptions, RemoveVolumeOptionsBuilder, StopContainerOptionsBuilder,
+    CreateContainerOptionsBuilder, ListImagesOptionsBuilder, RemoveContainerOptionsBuilder, RemoveImageOptions,
+    RemoveVolumeOptionsBuilder, StopContainerOptionsBuilder,
 };
-use futures_util::StreamExt as _;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::engine;
-use super::probe::{self, Answer};
+use super::probe;
 use super::releases::{self, Release as Found, label};
-use crate::host::Script;
 use crate::host::script::hex;
 use crate::image::deliver::TITLE;
 use crate::modules::contract::{Access, Context, ControllerModule, Outcome, Verdict};
@@ -115,24 +114,6 @@ fn keep() -> usize {
     3
 }
 
-/// Why a release did not become well.
-struct Failure {
-    summary: String,
-    details: Value,
-    logs: Vec<String>,
-}
-
-impl Failure {
-    fn outcome(&self, name: &str) -> Outcome {
-        let mut text = format!("the release of `{name}` did not become well: {}", self.summary);
-        if !self.logs.is_empty() {
-            text.push_str("\nits last lines:\n  ");
-            text.push_str(&self.logs.join("\n  "));
-        }
-        Outcome::failed(text).with("explanation", self.details.clone()).with("rolled_back", true)
-    }
-}
-
 impl Release {
     fn hash(&self, image_id: &str) -> String {
         let parts = json!({
@@ -159,14 +140,14 @@ impl Release {
         }
     }
 
-    async fn start(&self, docker: &Docker, cx: &Context, host: &dyn Access) -> anyhow::Result<Outcome> {
+    async fn start(&self, docker: &Docker, host: &dyn Access) -> anyhow::Result<Outcome> {
         let image_id = self.image_id(docker).await?;
         let all = releases::list(docker, &self.name).await?;
         let old = all.iter().find(|r| r.runs()).cloned();
         let number = all.first().map_or(1, |r| r.release + 1);
         let port = free_port(host).await?;
         let name = format!("{}-{number}", self.name);
-        let body = self.body(&image_id, number, port, cx);
+        let body = self.body(&image_id, number, port);
         let options = CreateContainerOptionsBuilder::default().name(&name).build();
         // What a killed run left under this name is in the way.
         self.remove(docker, &name).await;
@@ -204,7 +185,7 @@ impl Release {
         }
     }
 
-    fn body(&self, image_id: &str, number: u64, port: u16, cx: &Context) -> ContainerCreateBody {
+    fn body(&self, image_id: &str, number: u64, port: u16) -> ContainerCreateBody {
         let mut env = self.env.clone();
         let inner = format!("{}/tcp", self.port);
         let mut host_config = HostConfig {
@@ -238,7 +219,6 @@ impl Release {
             ]
             .map(|(key, value)| (key.to_owned(), value)),
         );
-        let _ = cx;
         ContainerCreateBody {
             image: Some(image_id.to_owned()),
             env: Some(env.iter().map(|(name, value)| format!("{name}={value}")).collect()),
@@ -247,83 +227,6 @@ impl Release {
             host_config: Some(host_config),
             ..ContainerCreateBody::default()
         }
-    }
-
-    /// Waits until a container is well; gives the reason where it can't become so.
-    async fn wait(&self, docker: &Docker, host: &dyn Access, name: &str, port: u16) -> anyhow::Result<Option<Failure>> {
-        let end = Instant::now() + Duration::from_secs(self.timeout);
-        let mut last = Answer::None("it was not asked yet".into());
-        loop {
-            let state = docker.inspect_container(name, None).await?.state.unwrap_or_default();
-            if state.running != Some(true) {
-                return self.explain(docker, host, name, &last, false).await.map(Some);
-            }
-            last = probe::ask(host, port, &self.health).await;
-            if last.is_well() {
-                return Ok(None);
-            }
-            if Instant::now() >= end {
-                return self.explain(docker, host, name, &last, true).await.map(Some);
-            }
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
-    }
-
-    async fn explain(
-        &self,
-        docker: &Docker,
-        host: &dyn Access,
-        name: &str,
-        last: &Answer,
-        late: bool,
-    ) -> anyhow::Result<Failure> {
-        let found = docker.inspect_container(name, None).await?;
-        let state = found.state.unwrap_or_default();
-        let status = state.status.map(|s| s.to_string()).unwrap_or_default();
-        let code = state.exit_code.unwrap_or(0);
-        let oom = state.oom_killed.unwrap_or(false);
-        let logs = last_lines(docker, name).await;
-        let mut summary = if oom {
-            format!(
-                "it was killed for memory (limit {})",
-                self.memory.map_or_else(|| "of the host".into(), |m| format!("{m} bytes"))
-            )
-        } else if !late {
-            format!("it exited with status {code} before it was well")
-        } else {
-            match last {
-                Answer::Http(status, body) => {
-                    format!("after {} s `GET {}` still answers {status}: {body}", self.timeout, self.health)
-                }
-                Answer::None(reason) => format!(
-                    "after {} s `GET {}` on port {} gets no answer: {reason}",
-                    self.timeout, self.health, self.port
-                ),
-            }
-        };
-        let mut listens = vec![];
-        if late && let Some(pid) = state.pid.filter(|p| *p > 0) {
-            let ports = listening(host, &format!("/proc/{pid}/net/tcp /proc/{pid}/net/tcp6")).await;
-            if !self.host_network && !ports.contains(&self.port) {
-                summary.push_str(&match &ports[..] {
-                    [] => format!("; nothing in the container listens on port {}", self.port),
-                    ports => format!("; the container listens on {ports:?}, not on {} (`service.port`)", self.port),
-                });
-            }
-            listens = ports;
-        }
-        if let Some(error) = state.error.filter(|e| !e.is_empty()) {
-            summary.push_str(&format!("; {error}"));
-        }
-        let (http, body) = match last {
-            Answer::Http(status, body) => (json!(status), json!(body)),
-            Answer::None(reason) => (Value::Null, json!(reason)),
-        };
-        let details = json!({
-            "state": status, "exit_code": code, "oom_killed": oom, "health_status": http, "health_body": body,
-            "listens_on": listens, "logs": logs,
-        });
-        Ok(Failure { summary, details, logs })
     }
 
     async fn remove(&self, docker: &Docker, name: &str) {
@@ -458,38 +361,8 @@ async fn keep_running(docker: &Docker, name: &str) -> anyhow::Result<()> {
     docker.update_container(name, update).await.context("could not set the restart policy")
 }
 
-/// The last lines of a container's log.
-async fn last_lines(docker: &Docker, name: &str) -> Vec<String> {
-    let options = LogsOptionsBuilder::default().stdout(true).stderr(true).tail("20").build();
-    let mut stream = std::pin::pin!(docker.logs(name, Some(options)));
-    let mut text = String::new();
-    while let Some(Ok(piece)) = stream.next().await {
-        text.push_str(&piece.to_string());
-    }
-    let lines: Vec<String> = text.lines().map(|l| l.chars().take(500).collect()).collect();
-    lines[lines.len().saturating_sub(20)..].to_vec()
-}
-
-/// Ports that something listens on, by the kernel's tables.
-async fn listening(host: &dyn Access, tables: &str) -> Vec<u16> {
-    let Ok(reply) = host.run(Script::new(format!("cat {tables} 2>/dev/null; exit 0"))).await else { return vec![] };
-    let mut ports: Vec<u16> = reply
-        .out()
-        .lines()
-        .filter_map(|line| {
-            let fields: Vec<&str> = line.split_whitespace().collect();
-            let listens = fields.get(3) == Some(&"0A");
-            let port = fields.get(1)?.rsplit(':').next()?;
-            listens.then(|| u16::from_str_radix(port, 16).ok()).flatten()
-        })
-        .collect();
-    ports.sort_unstable();
-    ports.dedup();
-    ports
-}
-
 async fn free_port(host: &dyn Access) -> anyhow::Result<u16> {
-    let taken = listening(host, "/proc/net/tcp /proc/net/tcp6").await;
+    let taken = wait::listening(host, "/proc/net/tcp /proc/net/tcp6").await;
     (FIRST_PORT..FIRST_PORT + 1000).find(|p| !taken.contains(p)).context("no free port on the host")
 }
 
@@ -558,10 +431,10 @@ impl ControllerModule for Release {
         }
     }
 
-    async fn apply(&self, (): (), cx: &Context, host: &dyn Access) -> anyhow::Result<Outcome> {
+    async fn apply(&self, (): (), _: &Context, host: &dyn Access) -> anyhow::Result<Outcome> {
         engine::with(host, |docker| async move {
             match self.state {
-                State::Present => self.start(&docker, cx, host).await,
+                State::Present => self.start(&docker, host).await,
                 State::Finished => self.finish(&docker, host).await,
                 State::RolledBack => self.roll_back(&docker, host).await,
                 State::Absent => self.take_away(&docker).await,
