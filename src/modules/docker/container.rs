@@ -737,11 +737,11 @@ impl DockerContainer {
             let options = self.stop_timeout.map(|t| query::RestartContainerOptionsBuilder::default().t(t).build());
             docker.restart_container(&self.name, options).await.map_err(said)?;
         }
-        if drift.start {
-            if let Err(error) = docker.start_container(&self.name, None::<query::StartContainerOptions>).await {
-                let message = port_owner::explain(docker, host, format!("{:#}", said(error))).await;
-                bail!("the container {} can't be started: {message}", self.name);
-            }
+        if drift.start
+            && let Err(error) = docker.start_container(&self.name, None::<query::StartContainerOptions>).await
+        {
+            let message = port_owner::explain(docker, host, format!("{:#}", said(error))).await;
+            bail!("the container {} can't be started: {message}", self.name);
         }
         match drift.pause {
             Some(true) => docker.pause_container(&self.name).await.map_err(said)?,

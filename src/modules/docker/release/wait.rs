@@ -16,7 +16,7 @@ use crate::modules::contract::{Access, Outcome};
 /// Exit status of a process that SIGKILL ended.
 const KILLED: i64 = 137;
 /// Time that an engine gets to come back.
-const RESTART: Duration = Duration::from_secs(60);
+const RESTART: Duration = Duration::from_mins(1);
 
 /// Why a release did not become well.
 pub(super) struct Failure {
