@@ -32,7 +32,7 @@ fn an_unknown_verb_is_a_usage_error() {
     ----- stderr
     error: unrecognized subcommand 'pley'
 
-      tip: a similar subcommand exists: 'replay'
+      tip: some similar subcommands exist: 'deploy', 'replay'
 
     Usage: crudctl <COMMAND>
 
