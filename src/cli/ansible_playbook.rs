@@ -56,7 +56,8 @@ impl AnsiblePlaybook {
         }
         let start = common::start(&self.common, compat::form(Output::Ansible));
         let dirs: Vec<PathBuf> = self.playbooks.iter().map(|path| common::directory(path)).collect();
-        let setup = common::setup(&start, &self.common, &self.selection, &dirs)?;
+        let mut setup = common::setup(&start, &self.common, &self.selection, &dirs)?;
+        setup.options.owed_handlers = false;
         compat::check_hosts(&setup, "all")?;
         let mut playbooks = vec![];
         for path in &self.playbooks {

@@ -127,6 +127,7 @@ fn options(start: &Start, common: &Common, selection: &Selection, vault: &Vault)
         verbosity: start.verbosity,
         start_at_task: selection.start_at_task.clone(),
         force_handlers: selection.force_handlers || config.force_handlers,
+        owed_handlers: true,
         remote_user: common.connection.user.clone().or_else(|| config.remote_user.clone()),
         private_key: common.connection.private_key.clone().or_else(|| config.private_key_file.clone()),
         password,

@@ -36,6 +36,8 @@ pub struct Options {
     pub start_at_task: Option<String>,
     /// Whether handlers run on hosts that failed.
     pub force_handlers: bool,
+    /// Whether hosts keep a journal of the handlers that they are owed (Ansible forgets them).
+    pub owed_handlers: bool,
     /// Login user where no variable names one.
     pub remote_user: Option<String>,
     /// Private key where no variable names one.
@@ -71,6 +73,7 @@ impl Default for Options {
             verbosity: 0,
             start_at_task: None,
             force_handlers: false,
+            owed_handlers: true,
             remote_user: None,
             private_key: None,
             password: None,

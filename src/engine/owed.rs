@@ -29,7 +29,7 @@ impl PlayRun {
     /// Lines for the journal, should a task change something. A name that can't be told beforehand is left out.
     pub(super) fn owes(&self, task: &Task, scope: &TaskScope, settings: &Settings) -> Vec<String> {
         let never = task.changed_when.as_deref().is_some_and(is_never);
-        if settings.check_mode || settings.delegate_to.is_some() || never {
+        if !self.run.options.owed_handlers || settings.check_mode || settings.delegate_to.is_some() || never {
             return vec![];
         }
         let inherited = task.frame.levels().skip(1).flat_map(|level| level.keywords.notify.iter());
@@ -44,6 +44,9 @@ impl PlayRun {
 
     /// Notifies what earlier runs of this play owe a host.
     pub(super) async fn take_owed(&self, host: &Arc<Host>) {
+        if !self.run.options.owed_handlers {
+            return;
+        }
         for (line, _) in self.owed(host).await.into_iter().filter(|(_, earlier)| *earlier) {
             let name = self.name_in(&line);
             for hit in self.called(name, host, None) {
