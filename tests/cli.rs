@@ -51,7 +51,7 @@ fn an_unknown_module_has_no_page() {
 }
 
 /// A recorded run: one host, a change, a failure.
-const RECORDING: &str = r#"{"event":"run_started","version":1,"playbook":"site.yml","check_mode":false,"hosts":1,"plays":1}
+const RECORDING: &str = r#"{"event":"run_started","version":1,"playbook":"site.yml","plays":1,"check_mode":false,"hosts":1}
 {"event":"play_started","name":"web","hosts":["web1"],"check_mode":false}
 {"event":"task_started","task":{"id":1,"name":"install","action":"apt","place":"<test>","role":null,"handler":false,"tags":[],"no_log":false},"hosts":["web1"]}
 {"event":"task_ended","task":{"id":1,"name":"install","action":"apt","place":"<test>","role":null,"handler":false,"tags":[],"no_log":false},"host":"web1","delegated":null,"status":"changed","ignored":false,"item":null,"is_loop":false,"result":{"changed":true},"seconds":2.5,"error":null,"origin":null}
