@@ -44,9 +44,6 @@ impl PlayRun {
 
     /// Notifies what earlier runs of this play owe a host.
     pub(super) async fn take_owed(&self, host: &Arc<Host>) {
-        if !self.run.options.owed_handlers {
-            return;
-        }
         for (line, _) in self.owed(host).await.into_iter().filter(|(_, earlier)| *earlier) {
             let name = self.name_in(&line);
             for hit in self.called(name, host, None) {
@@ -82,8 +79,11 @@ impl PlayRun {
         &line[self.mark.len() + 1..]
     }
 
-    /// This play's lines, and whether an earlier run wrote them.
+    /// This play's lines, and whether an earlier run wrote them; none where the run keeps no journal.
     async fn owed(&self, host: &Arc<Host>) -> BTreeMap<String, bool> {
+        if !self.run.options.owed_handlers {
+            return BTreeMap::new();
+        }
         let sessions = self.run.sessions.of(&host.name).await;
         let lines = sessions.iter().flat_map(crate::host::Session::owed);
         lines.filter(|(line, _)| line.strip_prefix(&self.mark).is_some_and(|rest| rest.starts_with(' '))).collect()
