@@ -5,27 +5,12 @@ mod common;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::Server;
 use common::databases::{Database as _, Sqlite, left_out};
+use common::{BOOKS, Server};
 use serde_json::Value;
 
 /// The package on PyPI that asks what a document allows, and what it does not.
 const SCHEMATHESIS: &str = "schemathesis==4.32.5";
-
-const EVERY_TYPE: &str = "
-fields:
-  title: { type: string, required: true, min_length: 1 }
-  pages: { type: integer, min: 1, default: 100 }
-  price: { type: number }
-  lent: { type: boolean, default: false }
-  kind: { type: enum, values: [novel, poems] }
-  isbn: { type: string, unique: true, pattern: '^[0-9]+$' }
-  owner: { type: email }
-  code: { type: uuid }
-  bought: { type: timestamp }
-  notes: { type: text }
-  extra: { type: json }
-";
 
 fn references<'d>(document: &'d Value, found: &mut Vec<&'d str>) {
     match document {
@@ -100,7 +85,7 @@ fn schemathesis_finds_no_answer_outside_of_the_document() {
     let program = schemathesis();
     let folder = tempfile::TempDir::new().expect("a folder");
     let file = folder.path().join("books.yml");
-    std::fs::write(&file, EVERY_TYPE).expect("written");
+    std::fs::write(&file, BOOKS).expect("written");
     // Every type with more cases, and the seeds' services.
     drive(&program, &format!("{},books", file.display()), &["--max-examples", "20"], "Tested: 7");
     // Not its "stateful" phase, which takes GET /hardware for the reading of one row.

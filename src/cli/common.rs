@@ -1,6 +1,6 @@
 //! From options to a run: configuration, vault, inventory, loader and events, for every verb that runs something.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use crate::engine::Interrupt;
 use crate::engine::event::Events;
 use crate::engine::secrets::Secrets;
 use crate::engine::{Ended, Options, Setup};
+pub use crate::language::playbook::directory;
 use crate::language::template::{Templar, TemplarOptions};
 use crate::language::{Beside, Config, Inventory, Loader, LoaderOptions, Playbook, Vault};
 use crate::report::{self, Output, ResultFormat, Screen, Settings};
@@ -152,11 +153,6 @@ fn inventory(start: &Start, common: &Common, loader: &Loader, dirs: &[PathBuf]) 
         inventory.load_vars_dir(dir, Beside::Playbook, loader).map_err(|errors| Failure::of(Exit::Error, errors))?;
     }
     Ok(inventory)
-}
-
-/// The directory of a file.
-pub fn directory(path: &Path) -> PathBuf {
-    path.parent().filter(|dir| !dir.as_os_str().is_empty()).map_or_else(|| PathBuf::from("."), Path::to_owned)
 }
 
 /// Runs playbooks to their end, signals included.

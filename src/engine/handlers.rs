@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::host::{Host, Standing};
 use super::play::{PlayRun, Section};
 use super::task::text_of;
+use super::vars::TaskScope;
 use crate::language::{Item, Task};
 use crate::text::{Diagnostic, Node};
 
@@ -49,6 +50,14 @@ impl PlayRun {
         }
         hits.extend((0..handlers.len()).filter(|i| self.listens(&handlers[*i].task, name, host)));
         hits
+    }
+
+    /// The names in an entry of `notify`.
+    pub(super) fn notified(&self, node: &Node, scope: &TaskScope) -> Result<Vec<String>, Diagnostic> {
+        Ok(match self.run.templar.value(node, &scope.scope())? {
+            Value::Array(names) => names.iter().map(text_of).collect(),
+            name => vec![text_of(&name)],
+        })
     }
 
     /// Notes that a name was notified on a host.

@@ -7,14 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::host::{Host, Standing};
 use super::play::PlayRun;
 use super::sequence::is_never;
 use super::settings::Settings;
-use super::task::text_of;
 use super::vars::TaskScope;
 use crate::host::script::hex;
 use crate::language::Task;
@@ -32,13 +30,7 @@ impl PlayRun {
         if !self.run.options.owed_handlers || settings.check_mode || settings.delegate_to.is_some() || never {
             return vec![];
         }
-        let inherited = task.frame.levels().skip(1).flat_map(|level| level.keywords.notify.iter());
-        let values =
-            task.notify.iter().chain(inherited).filter_map(|node| self.run.templar.value(node, &scope.scope()).ok());
-        let names = values.flat_map(|value| match value {
-            Value::Array(names) => names.iter().map(text_of).collect(),
-            name => vec![text_of(&name)],
-        });
+        let names = task.notifies().filter_map(|node| self.notified(node, scope).ok()).flatten();
         names.filter(|name| !name.contains('\n')).map(|name| format!("{} {name}", self.mark)).collect()
     }
 

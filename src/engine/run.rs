@@ -1,7 +1,6 @@
 //! A run: what all its plays share, and its beginning and end.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -17,6 +16,7 @@ use super::jobs::Jobs;
 use super::options::{Ended, Options, Setup};
 use super::play;
 use super::vars::Variables;
+use crate::language::playbook::directory;
 use crate::language::template::Templar;
 use crate::language::{Config, Loader, Playbook};
 use crate::text::{Diagnostic, render_diagnostic};
@@ -105,8 +105,7 @@ pub async fn run(setup: Setup, playbooks: Vec<Playbook>) -> Ended {
             check_mode: run.options.check_mode,
             hosts,
         });
-        let parent = playbook.path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        let dir = parent.map_or_else(|| PathBuf::from("."), PathBuf::from);
+        let dir = directory(&playbook.path);
         let dir = std::path::absolute(&dir).unwrap_or(dir);
         for play in playbook.plays {
             let stop = tokio::select! {

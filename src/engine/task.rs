@@ -812,22 +812,12 @@ impl PlayRun {
         if !ran.end.changed() || !ran.includes.is_empty() {
             return;
         }
-        let inherited = task.frame.levels().skip(1).flat_map(|level| level.keywords.notify.iter());
-        let nodes: Vec<&Node> = task.notify.iter().chain(inherited).collect();
-        if nodes.is_empty() {
-            return;
-        }
         // In a loop each changed item notifies, with its own variables.
-        for node in nodes {
+        for node in task.notifies() {
             let scopes = loop_scopes(task, scope, &ran.end);
             for scope in scopes {
-                match self.run.templar.value(node, &scope.scope()) {
-                    Ok(Value::Array(names)) => {
-                        for name in names {
-                            self.notify_name(&text_of(&name), host, node, task);
-                        }
-                    }
-                    Ok(name) => self.notify_name(&text_of(&name), host, node, task),
+                match self.notified(node, &scope) {
+                    Ok(names) => names.iter().for_each(|name| self.notify_name(name, host, node, task)),
                     Err(error) => self.run.fail(error),
                 }
             }

@@ -1,11 +1,16 @@
 //! A playbook: plays in order; `import_playbook` is already resolved.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::keywords::Frame;
 use super::task::Item;
 use crate::text::{Node, Place};
+
+/// The directory of a playbook's file; of one that is named without any it is the current one.
+pub fn directory(path: &Path) -> PathBuf {
+    path.parent().filter(|dir| !dir.as_os_str().is_empty()).map_or_else(|| PathBuf::from("."), Path::to_owned)
+}
 
 /// A playbook.
 #[derive(Debug)]

@@ -111,3 +111,10 @@ pub struct Task {
     /// `poll`: seconds.
     pub poll: Option<Node>,
 }
+
+impl Task {
+    /// The entries of `notify`: its own, then those of what it stands in.
+    pub fn notifies(&self) -> impl Iterator<Item = &Node> {
+        self.notify.iter().chain(self.frame.levels().skip(1).flat_map(|level| level.keywords.notify.iter()))
+    }
+}

@@ -13,10 +13,10 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use cluster::{Cluster, REGISTRY};
-use lab::without_lab;
+use lab::{until, without_lab};
 
 fn project(namespace: &str, node_port: u16, more: &str) -> String {
     format!(
@@ -58,11 +58,9 @@ fn a_service_from_nothing_to_down() {
     first.expect(0, &["changed=1"]);
     assert!(!format!("{}{}", dry.text, first.text).contains("never-shown"), "{first}");
     // The node's proxy learns of new pods within a second or two.
-    let end = Instant::now() + Duration::from_secs(10);
-    while !get(port, "/env/DB_PASSWORD").is_ok_and(|text| text.contains("never-shown-7f3a")) {
-        assert!(Instant::now() < end, "no answer with the secret");
-        std::thread::sleep(Duration::from_millis(100));
-    }
+    until(Duration::from_secs(10), "no answer with the secret", || {
+        get(port, "/env/DB_PASSWORD").is_ok_and(|text| text.contains("never-shown-7f3a"))
+    });
 
     let before = cluster.picture();
     cluster.crudctl(&["deploy", "--image", &image("1")]).expect(0, &["changed=0"]);
@@ -122,11 +120,9 @@ fn one_at_a_time_and_a_killed_one_is_carried_on() {
     // Its pods never come: the registry is one that does not answer, which is tolerated for a while.
     first.args(["-e", "image=127.0.0.1:1/web:1"]).stdout(stdio()).stderr(stdio());
     let mut first = first.spawn().expect("crudctl");
-    let end = Instant::now() + Duration::from_secs(20);
-    while !cluster.kubectl(&["get", "lease,pods", "-o", "name"]).contains("pod/shop") {
-        assert!(Instant::now() < end, "no pod came");
-        std::thread::sleep(Duration::from_millis(100));
-    }
+    until(Duration::from_secs(20), "no pod came", || {
+        cluster.kubectl(&["get", "lease,pods", "-o", "name"]).contains("pod/shop")
+    });
     cluster.crudctl(&["deploy", "--image", &image("1")]).expect(7, &["locked by", "--lock-wait"]);
     first.kill().expect("killed");
     first.wait().expect("its end");

@@ -1,6 +1,7 @@
 //! The lab, for tests.
 
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 /// Runs a command of the lab.
 pub(crate) fn lab(arguments: &[&str]) -> String {
@@ -18,4 +19,13 @@ pub(crate) fn without_lab(test: &str) -> bool {
         let _ = writeln!(std::io::stderr(), "SKIPPED {test}: no lab");
     }
     skip
+}
+
+/// Waits until something holds; fails, with `what` was the matter, where that takes longer than `limit`.
+pub(crate) fn until(limit: Duration, what: &str, mut holds: impl FnMut() -> bool) {
+    let since = Instant::now();
+    while !holds() {
+        assert!(since.elapsed() < limit, "{what}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
 }

@@ -1,9 +1,9 @@
 //! The engine and its ports: taken, stopped, restarted in between; and a container whose new configuration is refused.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::host::Host;
-use crate::lab::without_lab;
+use crate::lab::{until, without_lab};
 use crate::{BUNDLED, FAULTY, project};
 
 #[test]
@@ -63,11 +63,9 @@ fn restarted_in_between(host: &Host) {
     host.project(&project(FAULTY, "service: {env: {MODE: port}, health_timeout: 6}\n"));
     let up = std::thread::scope(|scope| {
         let up = scope.spawn(|| host.crudctl(&["up"]));
-        let since = Instant::now();
-        while host.ssh("docker ps -q --filter label=crudctl.app=employees").lines().count() < 2 {
-            assert!(since.elapsed() < Duration::from_mins(5), "the release was never started");
-            std::thread::sleep(Duration::from_millis(200));
-        }
+        until(Duration::from_mins(5), "the release was never started", || {
+            host.ssh("docker ps -q --filter label=crudctl.app=employees").lines().count() >= 2
+        });
         host.ssh("systemctl restart docker");
         up.join().expect("crudctl")
     });

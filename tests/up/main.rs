@@ -10,10 +10,10 @@ mod seeds;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use host::{Host, Said};
-use lab::without_lab;
+use lab::{until, without_lab};
 
 const BUNDLED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/server");
 const FAULTY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/service");
@@ -164,19 +164,11 @@ fn locks(host: &Host) {
         nix::sys::signal::kill(nix::unistd::Pid::from_raw(id), nix::sys::signal::Signal::SIGINT).expect("interrupted");
         let ended = child.wait_with_output().expect("ended");
         assert!(matches!(ended.status.code(), Some(0 | 130)), "{ended:?}");
-        let since = Instant::now();
-        while host.ssh("ls /var/lib/crudctl").trim() != "employees" {
-            assert!(since.elapsed() < Duration::from_secs(5), "the lock stayed");
-            std::thread::sleep(Duration::from_millis(100));
-        }
+        until(Duration::from_secs(5), "the lock stayed", || host.ssh("ls /var/lib/crudctl").trim() == "employees");
     }
     host.crudctl(&["up"]).expect(0, "look further");
     host.crudctl(&["up"]).expect(0, "changed=0");
-    let since = Instant::now();
-    while host.masters() > 0 {
-        assert!(since.elapsed() < Duration::from_secs(15), "an ssh master stayed");
-        std::thread::sleep(Duration::from_millis(200));
-    }
+    until(Duration::from_secs(15), "an ssh master stayed", || host.masters() == 0);
     let left = host.ssh("ls -A /var/lib/crudctl; find /etc/nginx -name '.*' -type f");
     assert_eq!(left.trim(), "employees", "left behind");
     an_owed_reload(host);
@@ -188,13 +180,11 @@ fn an_owed_reload(host: &Host) {
     host.project(&project(BUNDLED, "service: {env: {N: owed}}\n"));
     let old = host.ssh("cat /etc/nginx/conf.d/crudctl-employees.conf");
     let mut child = host.start(&["up"]);
-    let since = Instant::now();
     // nginx, stopped, takes no reload: the run stands still there, and is killed.
     host.ssh("mv /usr/sbin/nginx /usr/sbin/nginx.away; printf '#!/bin/sh\\nsleep 600\\n' >/usr/sbin/nginx; chmod +x /usr/sbin/nginx");
-    while host.ssh("pgrep -f '[s]h /usr/sbin/nginx' || true").trim().is_empty() {
-        assert!(since.elapsed() < Duration::from_mins(1), "the run never came to its reload");
-        std::thread::sleep(Duration::from_millis(200));
-    }
+    until(Duration::from_mins(1), "the run never came to its reload", || {
+        !host.ssh("pgrep -f '[s]h /usr/sbin/nginx' || true").trim().is_empty()
+    });
     child.kill().expect("killed");
     child.wait().expect("ended");
     host.ssh("mv /usr/sbin/nginx.away /usr/sbin/nginx; pkill -f '[s]leep 600' || true");

@@ -1,8 +1,9 @@
 //! Handlers that a run owes: a run that is killed, or that fails, leaves word on the host, and the next one runs them.
 
 use std::process::{Command, Output};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crate::lab::until;
 use crate::machine::{Machine, lab, without_lab};
 
 const PLAYBOOK: &str = r#"
@@ -78,11 +79,9 @@ fn handlers_that_were_owed_are_run() {
         || ssh("sort /tmp/ran 2>/dev/null; rm -f /tmp/ran").split_whitespace().map(str::to_owned).collect::<Vec<_>>();
     let killed = || {
         let mut child = command("owed.yml", &["-e", "still=true"]).spawn().expect("crudctl");
-        let since = Instant::now();
-        while ssh("pgrep -x sleep || true").trim().is_empty() {
-            assert!(since.elapsed() < Duration::from_mins(1), "the run never came to its sleep");
-            std::thread::sleep(Duration::from_millis(100));
-        }
+        until(Duration::from_mins(1), "the run never came to its sleep", || {
+            !ssh("pgrep -x sleep || true").trim().is_empty()
+        });
         child.kill().expect("killed");
         child.wait().expect("ended");
         ssh("sudo pkill -x sleep || true");

@@ -2,25 +2,7 @@
 
 use serde_json::Value;
 
-use crate::common::{Answer, Server};
-
-const BOOKS: &str = "
-description: What stands on the shelf.
-fields:
-  title: { type: string, required: true, min_length: 1 }
-  pages: { type: integer, min: 1, default: 100 }
-  price: { type: number }
-  lent: { type: boolean, default: false }
-  kind: { type: enum, values: [novel, poems] }
-  isbn: { type: string, unique: true, pattern: '^[0-9]+$' }
-  owner: { type: email }
-  code: { type: uuid }
-  bought: { type: timestamp }
-  notes: { type: text }
-  extra: { type: json }
-indexes:
-  - [kind, title]
-";
+use crate::common::{Answer, BOOKS, Server};
 
 /// A server of the resource `books`, with the folder that holds its declaration.
 pub(crate) struct Shelf {

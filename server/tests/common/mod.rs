@@ -18,6 +18,25 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+/// The declaration of a resource `books`, which has a field of every type.
+pub const BOOKS: &str = "
+description: What stands on the shelf.
+fields:
+  title: { type: string, required: true, min_length: 1 }
+  pages: { type: integer, min: 1, default: 100 }
+  price: { type: number }
+  lent: { type: boolean, default: false }
+  kind: { type: enum, values: [novel, poems] }
+  isbn: { type: string, unique: true, pattern: '^[0-9]+$' }
+  owner: { type: email }
+  code: { type: uuid }
+  bought: { type: timestamp }
+  notes: { type: text }
+  extra: { type: json }
+indexes:
+  - [kind, title]
+";
+
 /// An answer.
 #[derive(Debug)]
 pub struct Answer {

@@ -1,6 +1,6 @@
 //! `crudctl_image`: an image that is built here, brought to the host's engine without a registry.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use schemars::JsonSchema;
@@ -37,23 +37,30 @@ fn port() -> u16 {
     8080
 }
 
-impl BundledImage {
-    async fn build(&self, cx: &Context, host: &dyn Access) -> anyhow::Result<BuiltImage> {
-        let package = if self.package.is_absolute() {
-            self.package.clone()
-        } else {
-            cx.search.last().map_or_else(|| self.package.clone(), |dir| dir.join(&self.package))
-        };
-        let service = ServiceImage { package, title: self.name.clone(), port: self.port };
-        host.progress("building the image");
-        let built = service.build(|line| {
-            if !line.trim().is_empty() {
-                host.progress(line.trim());
-            }
-        });
-        built.await.context("the image could not be built")
-    }
+/// Builds the image of a service; its steps are lines of progress.
+pub(super) async fn build(
+    cx: &Context,
+    host: &dyn Access,
+    name: &str,
+    package: &Path,
+    port: u16,
+) -> anyhow::Result<BuiltImage> {
+    let service = ServiceImage { package: local(cx, package), title: name.to_owned(), port };
+    host.progress("building the image");
+    let built = service.build(|line| {
+        if !line.trim().is_empty() {
+            host.progress(line.trim());
+        }
+    });
+    built.await.context("the image could not be built")
+}
 
+/// A path of this machine; a relative one is the playbook's.
+pub(super) fn local(cx: &Context, path: &Path) -> PathBuf {
+    cx.search.last().map_or_else(|| path.to_owned(), |folder| folder.join(path))
+}
+
+impl BundledImage {
     fn reference(&self, built: &BuiltImage) -> anyhow::Result<Reference> {
         format!("{}:{}", self.name, built.tag).parse().context("the image's name")
     }
@@ -64,7 +71,7 @@ impl ControllerModule for BundledImage {
 
     /// Builds, in check mode as well: whether the engine has the image is only known then, and the host does not change by it.
     async fn check(&self, cx: &Context, host: &dyn Access) -> anyhow::Result<Verdict<BuiltImage>> {
-        let built = self.build(cx, host).await?;
+        let built = build(cx, host, &self.name, &self.package, self.port).await?;
         let reference = self.reference(&built)?;
         let outcome = Outcome::ok().with("image", reference.familiar()).with("tag", built.tag.as_str());
         let asked = engine::with(host, |docker| {

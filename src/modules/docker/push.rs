@@ -6,10 +6,11 @@ use anyhow::Context as _;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::image::{build, local};
 use crate::image::archive::{docker_archive, write_oci_layout};
 use crate::image::registry::push::missing_tags;
 use crate::image::registry::{Credentials, Options, Pushed, Registry, push};
-use crate::image::{BuiltImage, Reference, ServiceImage};
+use crate::image::{BuiltImage, Reference};
 use crate::modules::contract::{Access, Context, ControllerModule, Outcome, Verdict};
 
 /// Builds the image of a Rust service and pushes it to a registry; neither takes a container engine.
@@ -67,17 +68,6 @@ pub(super) struct Work {
 }
 
 impl Push {
-    async fn build(&self, cx: &Context, host: &dyn Access) -> anyhow::Result<BuiltImage> {
-        let service = ServiceImage { package: local(cx, &self.package), title: self.name.clone(), port: self.port };
-        host.progress("building the image");
-        let built = service.build(|line| {
-            if !line.trim().is_empty() {
-                host.progress(line.trim());
-            }
-        });
-        built.await.context("the image could not be built")
-    }
-
     /// The names that the image gets: `BRANCH-SHA` first.
     fn names(&self, built: &BuiltImage) -> anyhow::Result<Vec<Reference>> {
         let bare = self.repository.as_ref().unwrap_or(&self.name);
@@ -112,11 +102,6 @@ impl Push {
     }
 }
 
-/// A path of this machine; a relative one is the playbook's.
-fn local(cx: &Context, path: &Path) -> PathBuf {
-    cx.search.last().map_or_else(|| path.to_owned(), |folder| folder.join(path))
-}
-
 fn tags(names: &[Reference]) -> Vec<String> {
     names.iter().filter_map(|name| name.tag.clone()).collect()
 }
@@ -144,7 +129,7 @@ impl ControllerModule for Push {
 
     /// Builds, in check mode as well: whether the registry has the image is only known then, and nothing changes there by it.
     async fn check(&self, cx: &Context, host: &dyn Access) -> anyhow::Result<Verdict<Work>> {
-        let built = self.build(cx, host).await?;
+        let built = build(cx, host, &self.name, &self.package, self.port).await?;
         let names = self.names(&built)?;
         let registry = match &self.repository {
             Some(_) => Some(self.registry(cx, &names[0].registry).await?),

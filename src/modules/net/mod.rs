@@ -8,7 +8,7 @@ pub(super) mod http;
 mod ping;
 mod place;
 mod setup;
-mod sockets;
+pub(super) mod sockets;
 mod tls;
 mod uri;
 mod uri_body;

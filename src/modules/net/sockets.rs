@@ -4,12 +4,15 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// A connection.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Socket {
-    pub(super) local: SocketAddr,
-    pub(super) remote: SocketAddr,
+pub(in crate::modules) struct Socket {
+    pub(in crate::modules) local: SocketAddr,
+    pub(in crate::modules) remote: SocketAddr,
     /// As in the kernel's `tcp_states.h`.
-    pub(super) state: u8,
+    pub(in crate::modules) state: u8,
 }
+
+/// The state of a socket that listens.
+pub(in crate::modules) const LISTEN: u8 = 10;
 
 const STATES: &[(&str, u8)] =
     &[("ESTABLISHED", 1), ("SYN_SENT", 2), ("SYN_RECV", 3), ("FIN_WAIT1", 4), ("FIN_WAIT2", 5), ("TIME_WAIT", 6)];
@@ -25,7 +28,7 @@ pub(super) fn names() -> String {
 }
 
 /// The connections of such a list; lines that are none are passed over.
-pub(super) fn parse(text: &str) -> Vec<Socket> {
+pub(in crate::modules) fn parse(text: &str) -> Vec<Socket> {
     text.lines()
         .filter_map(|line| {
             let mut fields = line.split_whitespace().skip(1);

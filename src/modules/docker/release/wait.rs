@@ -12,6 +12,7 @@ use super::super::probe::{self, Answer};
 use super::Release;
 use crate::host::Script;
 use crate::modules::contract::{Access, Outcome};
+use crate::modules::net::sockets;
 
 /// Exit status of a process that SIGKILL ended.
 const KILLED: i64 = 137;
@@ -163,16 +164,9 @@ async fn engine_start(host: &dyn Access) -> String {
 /// Ports that something listens on, by the kernel's tables.
 pub(super) async fn listening(host: &dyn Access, tables: &str) -> Vec<u16> {
     let Ok(reply) = host.run(Script::new(format!("cat {tables} 2>/dev/null; exit 0"))).await else { return vec![] };
-    let mut ports: Vec<u16> = reply
-        .out()
-        .lines()
-        .filter_map(|line| {
-            let fields: Vec<&str> = line.split_whitespace().collect();
-            let listens = fields.get(3) == Some(&"0A");
-            let port = fields.get(1)?.rsplit(':').next()?;
-            listens.then(|| u16::from_str_radix(port, 16).ok()).flatten()
-        })
-        .collect();
+    let all = sockets::parse(&reply.out());
+    let mut ports: Vec<u16> =
+        all.iter().filter(|socket| socket.state == sockets::LISTEN).map(|socket| socket.local.port()).collect();
     ports.sort_unstable();
     ports.dedup();
     ports
