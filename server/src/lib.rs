@@ -5,7 +5,7 @@
 //! request ─► http::* (a contract) ─► records (the rules) ─► store::Database ─► SQLite | PostgreSQL | MySQL
 //! ```
 //!
-//! `portal` is the page of seed 003, a process of its own that asks the hardware service. `config` holds every setting, `serve` the life of the process, `log` its words.
+//! `page` is the frame of every HTML page, `portal` the page of seed 003, a process of its own that asks the hardware service. `config` holds every setting, `serve` the life of the process, `log` its words.
 
 pub mod auth;
 pub mod backup;
@@ -16,6 +16,7 @@ pub mod http;
 pub mod key;
 pub mod log;
 pub mod model;
+pub mod page;
 pub mod portal;
 pub mod problem;
 pub mod records;

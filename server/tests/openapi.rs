@@ -48,6 +48,13 @@ fn the_document_names_every_resource_and_only_what_it_has() {
         let pointer = reference.strip_prefix('#').expect("a reference within the document");
         assert!(document.pointer(pointer).is_some(), "{reference}");
     }
+    let paths = document["paths"].as_object().expect("paths").values();
+    let operations = paths.flat_map(|item| item.as_object().expect("operations").values());
+    let mut ids: Vec<&str> = operations.filter_map(|operation| operation["operationId"].as_str()).collect();
+    let count = ids.len();
+    ids.sort_unstable();
+    ids.dedup();
+    assert!(count > 30 && ids.len() == count, "an operationId twice among {ids:?}");
     let input = &document["components"]["schemas"]["EmployeesInput"];
     assert_eq!(input["required"], serde_json::json!(["name", "age", "email"]));
     assert_eq!(

@@ -66,22 +66,28 @@ async fn allowed(app: &App, headers: &HeaderMap, needed: Role) -> Result<Option<
     let Some(authority) = app.auth.as_ref().filter(|_| needed > Role::Public) else {
         return Ok(None);
     };
-    let unknown = |text: &str| Problem::new(StatusCode::UNAUTHORIZED, text);
-    let shown = bearer(headers).ok_or_else(|| unknown("a key or token is needed: `Authorization: Bearer ...`"))?;
-    let principal =
-        authority.check(&app.database, shown).await?.ok_or_else(|| unknown("the key or token is not valid"))?;
-    if principal.role < needed {
-        let text = format!(
-            "this needs the role {}, and the key or token has the role {}",
-            needed.name(),
-            principal.role.name()
-        );
-        return Err(Problem::new(StatusCode::FORBIDDEN, text));
-    }
-    Ok(Some(principal))
+    let shown = bearer(headers).ok_or_else(nobody)?;
+    let unknown = || Problem::new(StatusCode::UNAUTHORIZED, "the key or token is not valid");
+    let principal = authority.check(&app.database, shown).await?.ok_or_else(unknown)?;
+    if principal.role < needed { Err(forbidden(needed, principal.role)) } else { Ok(Some(principal)) }
 }
 
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+/// 401 for who shows no key.
+pub(super) fn nobody() -> Problem {
+    Problem::new(StatusCode::UNAUTHORIZED, NOBODY)
+}
+
+/// What they are told.
+pub(super) const NOBODY: &str = "a key or token is needed: `Authorization: Bearer ...`";
+
+/// 403 for who has another role.
+pub(super) fn forbidden(needed: Role, role: Role) -> Problem {
+    let text = format!("this needs the role {}, and the key or token has the role {}", needed.name(), role.name());
+    Problem::new(StatusCode::FORBIDDEN, text)
+}
+
+/// The key or token of a request.
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, key) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| key.trim()).filter(|key| !key.is_empty())
 }

@@ -1,4 +1,4 @@
-//! What orchestrators and people ask first: `/healthz`, `/readyz`, `/version`, `/`.
+//! What orchestrators ask first: `/healthz`, `/readyz`, `/version`.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -24,11 +24,6 @@ pub(super) fn readiness() -> Router<Arc<App>> {
     Router::new().route("/readyz", get(ready))
 }
 
-/// What the service with data has.
-pub(super) fn index() -> Router<Arc<App>> {
-    Router::new().route("/", get(contents))
-}
-
 async fn alive(State(frame): State<Arc<Frame>>) -> Response {
     Json(json!({"status": "ok", "version": frame.version})).into_response()
 }
@@ -50,16 +45,4 @@ async fn ready(State(app): State<Arc<App>>) -> Response {
         Ok(Err(error)) => Problem::from(error).into_response(),
         Err(_) => unavailable("the database does not answer"),
     }
-}
-
-async fn contents(State(app): State<Arc<App>>) -> Response {
-    let names: Vec<String> = app.resources.iter().map(|resource| format!("/api/{}", resource.name)).collect();
-    Json(json!({
-        "service": "crud-server",
-        "version": app.frame.version,
-        "resources": names,
-        "reference": "/openapi.json",
-        "operations": ["/healthz", "/readyz", "/version", "/metrics"],
-    }))
-    .into_response()
 }

@@ -10,6 +10,7 @@ mod layers;
 mod limit;
 mod metrics;
 mod openapi;
+mod pages;
 mod query;
 mod seeds;
 mod strict_json;
@@ -89,7 +90,7 @@ pub fn router(app: &Arc<App>) -> anyhow::Result<Router> {
         .merge(guard::by_path(app, api::routes()))
         .merge(seeds::routes(app))
         .layer(middleware::from_fn_with_state(app.clone(), layers::migrated));
-    let routes = Router::new().merge(health::index()).merge(openapi::routes()).merge(data).with_state(app.clone());
+    let routes = Router::new().merge(pages::routes(app)).merge(openapi::routes()).merge(data).with_state(app.clone());
     framed(&app.frame, health::readiness().with_state(app.clone()), routes)
 }
 

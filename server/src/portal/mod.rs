@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
-use axum::response::{Html, IntoResponse as _, Response};
+use axum::http::{HeaderName, HeaderValue, header};
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 
 use self::cache::{Cache, Seen};
@@ -49,17 +49,14 @@ pub fn readiness() -> Router {
 
 async fn index(State(portal): State<Arc<Portal>>) -> Response {
     let seen = portal.cache.get().await;
-    let (status, cache, age) = match &seen {
-        Seen::Fresh { list, asked } => (StatusCode::OK, if *asked { "miss" } else { "hit" }, Some(list.age)),
-        Seen::Stale(list) => (StatusCode::OK, "stale", Some(list.age)),
-        Seen::Nothing => (StatusCode::SERVICE_UNAVAILABLE, "none", None),
+    let (cache, age) = match &seen {
+        Seen::Fresh { list, asked } => (if *asked { "miss" } else { "hit" }, Some(list.age)),
+        Seen::Stale(list) => ("stale", Some(list.age)),
+        Seen::Nothing => ("none", None),
     };
-    let mut response = (status, Html(page::html(&seen))).into_response();
+    let mut response = page::page(&seen).into_response();
     let headers = response.headers_mut();
     headers.insert(HeaderName::from_static("x-cache"), HeaderValue::from_static(cache));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(page::POLICY));
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     match age {
         Some(age) => headers.insert(header::AGE, HeaderValue::from(age.as_secs())),
         None => headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1")),

@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 use crate::model::{Resource, Value};
 use crate::store::{Row, Sort};
 
-pub(super) fn write(resource: &Resource, sort: &[Sort], row: &Row) -> String {
+pub(in crate::http) fn write(resource: &Resource, sort: &[Sort], row: &Row) -> String {
     let columns = resource.columns();
     let values = sort.iter().map(|sort| {
         let at = columns.iter().position(|column| column.name == sort.column);
@@ -18,7 +18,7 @@ pub(super) fn write(resource: &Resource, sort: &[Sort], row: &Row) -> String {
 }
 
 /// The values; none if the text is no cursor or belongs to another order.
-pub(super) fn read(resource: &Resource, sort: &[Sort], text: &str) -> Option<Vec<Value>> {
+pub(in crate::http) fn read(resource: &Resource, sort: &[Sort], text: &str) -> Option<Vec<Value>> {
     let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
     let cursor: Vec<Json> = serde_json::from_slice(&bytes).ok()?;
     let (first, values) = cursor.split_first()?;

@@ -3,22 +3,19 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use serde_json::{Map, Value as Json};
 use uuid::Uuid;
 
 use super::precondition::{self, Preconditions};
-use super::{list, row, version};
+use super::{Segments, list, row, version};
 use crate::http::{App, body, query};
 use crate::model::{Kind, Resource, Value};
 use crate::problem::{Problem, Wrong};
 use crate::records;
 use crate::store::{Condition, Row};
-
-type Segments = Result<Path<(String, String)>, PathRejection>;
 
 /// Tries to change a row that others change at the same time.
 const TRIES: usize = 20;

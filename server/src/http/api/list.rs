@@ -17,8 +17,8 @@ const MAX_SORT: usize = 5;
 
 /// What a list was asked for.
 #[derive(Debug)]
-pub(super) struct Query {
-    pub(super) select: Select,
+pub(in crate::http) struct Query {
+    pub(in crate::http) select: Select,
     pub(super) fields: Option<Vec<String>>,
 }
 
@@ -55,7 +55,7 @@ fn visible(resource: &Resource, column: &str) -> bool {
 }
 
 /// Reads the query; every wrong parameter is named.
-pub(super) fn read(resource: &Resource, pairs: &[(String, String)]) -> Result<Query, Problem> {
+pub(in crate::http) fn read(resource: &Resource, pairs: &[(String, String)]) -> Result<Query, Problem> {
     let mut wrong = Vec::new();
     let mut query = Query { select: Select { limit: Some(LIMIT), ..Select::default() }, fields: None };
     let mut seen: Vec<&str> = Vec::new();

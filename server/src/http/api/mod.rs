@@ -1,7 +1,7 @@
 //! The generic API: `/api/{resource}` and `/api/{resource}/{id}`, by the declaration alone.
 
 pub(super) mod create;
-mod cursor;
+pub(super) mod cursor;
 pub(crate) mod idempotency;
 mod item;
 pub(super) mod list;
@@ -59,13 +59,16 @@ fn link(name: &str, pairs: &[(String, String)], next: &str) -> Option<HeaderValu
 }
 
 /// The resource that the path names.
-fn resource(app: &App, name: Result<String, PathRejection>) -> Result<&Resource, Problem> {
+pub(super) fn resource(app: &App, name: Result<String, PathRejection>) -> Result<&Resource, Problem> {
     let name = name.map_err(|_| Problem::bad("the path is not UTF-8"))?;
     app.resource(&name).ok_or_else(|| Problem::not_found("resource"))
 }
 
+/// The names of a resource and of a row in a path.
+pub(super) type Segments = Result<Path<(String, String)>, PathRejection>;
+
 /// The resource and the row's id; what is no UUID names no row.
-fn item(app: &App, path: Result<Path<(String, String)>, PathRejection>) -> Result<(&Resource, Uuid), Problem> {
+pub(super) fn item(app: &App, path: Segments) -> Result<(&Resource, Uuid), Problem> {
     let (name, id) = match path {
         Ok(Path((name, id))) => (Ok(name), id),
         Err(rejection) => (Err(rejection), String::new()),
@@ -86,7 +89,7 @@ fn row(status: StatusCode, resource: &Resource, row: &Row, only: Option<&[String
 }
 
 /// How often a row was changed: the last column of every table.
-fn version(row: &Row) -> i64 {
+pub(super) fn version(row: &Row) -> i64 {
     match row.last() {
         Some(Value::Int(version)) => *version,
         _ => 0,

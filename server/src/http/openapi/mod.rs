@@ -16,10 +16,15 @@ use super::App;
 use crate::auth::{Access, Role};
 
 pub(super) fn routes() -> Router<Arc<App>> {
-    Router::new().route("/openapi.json", get(document))
+    Router::new().route("/openapi.json", get(answer))
 }
 
-async fn document(State(app): State<Arc<App>>) -> Response {
+async fn answer(State(app): State<Arc<App>>) -> Response {
+    Json(document(&app)).into_response()
+}
+
+/// The document.
+pub(super) fn document(app: &App) -> Value {
     let (mut paths, mut components) = (Map::new(), Map::new());
     components.insert("Problem".into(), schemas::problem());
     let mut tags = Vec::new();
@@ -34,7 +39,7 @@ async fn document(State(app): State<Arc<App>>) -> Response {
         components.extend(schemas::of(resource));
         tags.push(json!({"name": resource.name, "description": resource.description.clone().unwrap_or_default()}));
     }
-    seeds::extend(&app, &mut paths, &mut components);
+    seeds::extend(app, &mut paths, &mut components);
     let mut document = json!({
         "openapi": "3.1.0",
         "info": {"title": "crud-server", "version": app.frame.version},
@@ -46,7 +51,7 @@ async fn document(State(app): State<Arc<App>>) -> Response {
         document["components"]["securitySchemes"] = json!({"bearer": {"type": "http", "scheme": "bearer"}});
         document["security"] = json!([{"bearer": []}]);
     }
-    Json(document).into_response()
+    document
 }
 
 /// Marks the operations that need no key.

@@ -47,7 +47,7 @@ pub(super) fn extend(app: &App, paths: &mut Map<String, Value>, schemas: &mut Ma
 }
 
 fn of_employees(resource: &Resource) -> Vec<Operation> {
-    let email = || Some(("email", json!({"type": "string", "minLength": 1})));
+    let email = || Some(("email", json!({"type": "string", "minLength": 1, "examples": ["name@example.org"]})));
     let one = || {
         json!({"type": "object", "required": ["employee", "message"], "properties": {
             "employee": reference("Employee"), "message": {"const": "success"},
@@ -196,7 +196,7 @@ fn add(paths: &mut Map<String, Value>, tag: &str, operations: Vec<Operation>) {
         let wrong = json!({"description": "Refused: the message says why.", "content": content(reference("Message"))});
         let id = operation.path.split("/{").next().unwrap_or_default().trim_start_matches('/').replace('/', "_");
         let mut value = json!({
-            "tags": [tag], "operationId": format!("{}_{id}", operation.method), "summary": operation.summary,
+            "tags": [tag], "operationId": format!("seed_{}_{id}", operation.method), "summary": operation.summary,
             "responses": {operation.status: answer, "default": wrong},
         });
         if let Some((name, schema)) = operation.parameter {
