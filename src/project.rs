@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::text::{Diagnostic, Source, parse, typed};
 
@@ -72,13 +72,105 @@ pub struct Image {
     pub paths: Vec<PathBuf>,
 }
 
-/// What is built.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+/// What is built: a cargo package, without a container engine; or what a Dockerfile says, by the engine.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Build {
-    /// The folder of a cargo package, relative to the project.
+    /// The folder of a cargo package, relative to the project [default: server, where there is no Dockerfile].
     #[serde(default)]
     pub cargo: Option<PathBuf>,
+    /// A Dockerfile, relative to the project. What follows is for it alone.
+    #[serde(default)]
+    pub dockerfile: Option<PathBuf>,
+    /// The folder that it copies from, relative to the project [default: the Dockerfile's].
+    #[serde(default)]
+    pub context: Option<PathBuf>,
+    /// Values for its `ARG`s.
+    #[serde(default)]
+    pub args: BTreeMap<String, String>,
+    /// What its `RUN --mount=type=secret,id=NAME` get, by their names.
+    #[serde(default)]
+    pub secrets: BTreeMap<String, BuildSecret>,
+    /// The stage that becomes the image [default: the last].
+    #[serde(default)]
+    pub target: Option<String>,
+    /// The platform, such as `linux/arm64` [default: the engine's].
+    #[serde(default)]
+    pub platform: Option<String>,
+    /// Images whose layers may be used.
+    #[serde(default)]
+    pub cache_from: Vec<String>,
+    /// Use no layer of an earlier build.
+    #[serde(default)]
+    pub no_cache: bool,
+    /// Ask the registries for base images anew.
+    #[serde(default)]
+    pub pull: bool,
+    /// The network of its `RUN`s: `host`, `none` [default: the engine's].
+    #[serde(default)]
+    pub network: Option<String>,
+    /// Labels besides those about the commit.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+}
+
+/// Where a secret of a build comes from: one of the two.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BuildSecret {
+    /// A variable of the environment.
+    #[serde(default)]
+    pub env: Option<String>,
+    /// A file, relative to the project.
+    #[serde(default)]
+    pub file: Option<PathBuf>,
+}
+
+impl Build {
+    /// What is wrong with it, if anything.
+    ///
+    /// # Errors
+    /// Parts that exclude each other.
+    pub fn validate(&self) -> Result<(), String> {
+        let bare = Self { cargo: self.cargo.clone(), ..Self::default() };
+        if self.dockerfile.is_none() && *self != bare {
+            return Err("only `cargo` can stand without `dockerfile`".to_owned());
+        }
+        if self.dockerfile.is_some() && self.cargo.is_some() {
+            return Err("`cargo` and `dockerfile` exclude each other".to_owned());
+        }
+        let wrong = self.secrets.iter().find(|(_, secret)| secret.env.is_some() == secret.file.is_some());
+        match wrong {
+            Some((name, _)) => Err(format!("the secret `{name}` takes one of `env` and `file`")),
+            None => Ok(()),
+        }
+    }
+
+    /// The folder whose files it is made of.
+    pub fn folder(&self) -> PathBuf {
+        match &self.dockerfile {
+            Some(dockerfile) => {
+                let own = || dockerfile.parent().map_or_else(PathBuf::new, Path::to_owned);
+                self.context.clone().unwrap_or_else(own)
+            }
+            None => self.cargo.clone().unwrap_or_else(|| PathBuf::from("server")),
+        }
+    }
+
+    /// The same with every path made from the one of `place`.
+    #[must_use]
+    pub fn placed(mut self, place: impl Fn(&Path) -> PathBuf) -> Self {
+        if self.dockerfile.is_some() {
+            self.context = Some(place(&self.folder()));
+        } else {
+            self.cargo = Some(place(&self.folder()));
+        }
+        self.dockerfile = self.dockerfile.as_deref().map(&place);
+        for secret in self.secrets.values_mut() {
+            secret.file = secret.file.as_deref().map(&place);
+        }
+        self
+    }
 }
 
 /// How a service runs.
@@ -254,6 +346,13 @@ impl Project {
                 "lower-case letters, digits and `_`, a letter first, at most 40 of them: it names a database role, too",
             ));
         }
+        for (name, image) in project.images() {
+            if let Err(wrong) = image.build.validate() {
+                let own = node.get("images").and_then(|images| images.get(name)).or_else(|| node.get("image"));
+                let place = own.and_then(|image| image.get("build")).map_or(&node.place, |n| &n.place);
+                return Err(Diagnostic::error(wrong, place));
+            }
+        }
         Ok(project)
     }
 
@@ -279,23 +378,15 @@ impl Project {
         }
         self.images.iter().map(|(name, image)| (name.as_str(), image)).collect()
     }
-
-    /// The folder of the cargo package.
-    pub fn package(&self) -> PathBuf {
-        self.image.package()
-    }
 }
 
 impl Image {
     /// The paths whose changes make it another image; the project file and a lock file beside it are always among them.
     pub fn paths(&self) -> Vec<PathBuf> {
-        let own = if self.paths.is_empty() { vec![self.package()] } else { self.paths.clone() };
-        own.into_iter().chain([FILE.into(), "Cargo.lock".into()]).collect()
-    }
-
-    /// The folder of the cargo package.
-    pub fn package(&self) -> PathBuf {
-        self.build.cargo.clone().unwrap_or_else(|| PathBuf::from("server"))
+        let mut paths = if self.paths.is_empty() { vec![self.build.folder()] } else { self.paths.clone() };
+        paths.push(FILE.into());
+        paths.push(self.build.dockerfile.clone().unwrap_or_else(|| "Cargo.lock".into()));
+        paths
     }
 }
 
@@ -313,7 +404,19 @@ mod tests {
     fn a_name_is_enough() {
         let p = project("name: employees\n").unwrap();
         assert_eq!((p.service.port, p.database, p.proxy.port), (8080, Database::Sqlite, 80));
-        assert_eq!(p.package(), PathBuf::from("server"));
+        assert_eq!(p.image.build.folder(), PathBuf::from("server"));
+    }
+
+    #[test]
+    fn paths_of_a_dockerfile() {
+        let p = project("name: a\nimage: {build: {dockerfile: src/api/Dockerfile}}\n").unwrap();
+        let paths = p.image.paths();
+        assert!(paths.contains(&"src/api".into()) && !paths.contains(&"Cargo.lock".into()), "{paths:?}");
+        let placed = p.image.build.clone().placed(|path| Path::new("/p").join(path));
+        assert_eq!(placed.context, Some("/p/src/api".into()));
+        assert_eq!(placed.dockerfile, Some("/p/src/api/Dockerfile".into()));
+        let p = project("name: a\nimage: {build: {dockerfile: Dockerfile}}\n").unwrap();
+        assert_eq!(p.image.build.placed(|path| Path::new("/p").join(path)).context, Some("/p/".into()));
     }
 
     #[test]
@@ -321,6 +424,13 @@ mod tests {
         let error = project("name: a\ndatabse: sqlite\n").unwrap_err();
         assert_eq!(error.hint.as_deref(), Some("did you mean `database`?"));
         assert!(error.place.unwrap().to_string().ends_with("crudctl.yaml:2:1"));
+        let two = "name: a\nimage:\n  build: {cargo: x, dockerfile: y}\n";
+        let error = project(two).unwrap_err();
+        assert_eq!(error.message, "`cargo` and `dockerfile` exclude each other");
+        assert!(error.place.unwrap().to_string().ends_with("crudctl.yaml:3:10"));
+        assert!(project("name: a\nimage: {build: {target: x}}\n").is_err());
+        let both = "name: a\nimage: {build: {dockerfile: D, secrets: {t: {}}}}\n";
+        assert_eq!(project(both).unwrap_err().message, "the secret `t` takes one of `env` and `file`");
         assert!(project("name: A-b\n").unwrap_err().message.contains("can't be a service's name"));
     }
 }

@@ -17,8 +17,9 @@ use crate::project::{Image, Project};
 use crate::report::{Output, Screen};
 use crate::text::{Node, Place};
 
-/// Build the service's image and push it to its registry; neither takes a container engine
+/// Build the project's images and push them to their registry
 ///
+/// A cargo package is built without a container engine, a Dockerfile by the engine that DOCKER_HOST or Docker's context names.
 /// The tag is BRANCH-SHA (-dirty, where the tree differs from the commit). Only what the registry lacks is sent.
 /// Credentials are those that `crudctl login` or `docker login` keeps.
 #[derive(Debug, Args)]
@@ -177,7 +178,7 @@ impl BuildPush {
         let own_ca = image.ca.as_ref().or(project.image.ca.as_ref()).map(|ca| absolute(&self.project, ca));
         Ok(json!({
             "name": name,
-            "package": absolute(&self.project, &image.package()),
+            "build": image.build.clone().placed(|path| absolute(&self.project, path).into()),
             "repository": repository,
             "tags": image.tags.iter().chain(&self.tag).collect::<Vec<_>>(),
             "to": self.to.as_ref().map(|to| absolute(Path::new(""), to)).unwrap_or_default(),

@@ -42,6 +42,7 @@ impl Plan {
             }
             None => {
                 let service = Service::load(&self.service)?;
+                service.expect_cargo()?;
                 let setup = service.setup(true, &[])?;
                 setup.events.add(Box::new(watch.clone()));
                 service.run("up", setup)?

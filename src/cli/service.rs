@@ -147,7 +147,7 @@ impl Service {
         let (cert, key) = p.proxy.tls.as_ref().map(|t| (absolute(&t.cert), absolute(&t.key))).unwrap_or_default();
         let vars = json!({
             "app": p.name,
-            "package": absolute(&p.package()),
+            "package": absolute(&p.image.build.folder()),
             "port": p.service.port,
             "health": p.service.health,
             "health_timeout": p.service.health_timeout,
@@ -167,6 +167,18 @@ impl Service {
             Value::Object(map) => map,
             _ => Map::new(),
         })
+    }
+
+    /// Holds the project to what runs on a machine without a registry.
+    ///
+    /// # Errors
+    /// Its image is built by a Dockerfile.
+    pub fn expect_cargo(&self) -> Result<(), Failure> {
+        if self.project.image.build.dockerfile.is_none() {
+            return Ok(());
+        }
+        let why = "`image.build.dockerfile` is for `build-push` and `deploy`: `up` brings a cargo package to a machine";
+        Err(Failure::new(Exit::Usage, why))
     }
 
     /// Runs a playbook: the project's own of this name, else the one that the program brings along.

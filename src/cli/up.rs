@@ -22,6 +22,7 @@ impl Up {
     /// Runs the verb.
     pub fn run(&self) -> Result<Exit, Failure> {
         let service = Service::load(&self.service)?;
+        service.expect_cargo()?;
         let setup = service.setup(false, &[])?;
         let watch = Watch::default();
         setup.events.add(Box::new(watch.clone()));

@@ -145,7 +145,11 @@ pub async fn load(engine: &Docker, archive: Vec<Bytes>) -> Result<()> {
     Ok(())
 }
 
-async fn tag(engine: &Docker, id: &str, names: &[&Reference]) -> Result<()> {
+/// Names an image.
+///
+/// # Errors
+/// The engine has no such image, or refuses the name.
+pub async fn tag(engine: &Docker, id: &str, names: &[&Reference]) -> Result<()> {
     for name in names {
         let options = TagImageOptionsBuilder::default().repo(&name.familiar_name()).tag(name.tag_or_latest()).build();
         engine.tag_image(id, Some(options)).await.with_context(|| format!("cannot name the image `{name}`"))?;

@@ -4,7 +4,7 @@
 //! without names, parent directories are always written, and the gzip header has neither a time nor a file name.
 
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::io::{Cursor, Read, Write};
 
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
@@ -28,6 +28,51 @@ pub struct Layer {
     /// Bytes of the tar before compression.
     pub uncompressed: u64,
 }
+
+impl Layer {
+    /// A layer whose tar is there, compressed as ours are; one that is gzipped already stays as it is. `open` gives it from its beginning.
+    ///
+    /// # Errors
+    /// It can't be read, or is compressed in another way.
+    pub fn of<R: Read>(open: impl Fn() -> Result<R>, created_by: &str) -> Result<Self> {
+        let mut start = Vec::new();
+        open()?.take(4).read_to_end(&mut start)?;
+        ensure!(start != ZSTD, "it is compressed by zstd, which isn't supported: build its base image with gzip");
+        if start.starts_with(&GZIP) {
+            let mut blob = Vec::new();
+            open()?.read_to_end(&mut blob)?;
+            let plain = flate2::read::MultiGzDecoder::new(Cursor::new(&blob));
+            let (hashing, _) = hashed(plain, std::io::sink())?;
+            return Ok(Self::finished(created_by, blob, hashing));
+        }
+        let gzip = GzBuilder::new().mtime(0).write(Vec::new(), Compression::new(6));
+        let (hashing, gzip) = hashed(open()?, gzip)?;
+        Ok(Self::finished(created_by, gzip.finish()?, hashing))
+    }
+
+    fn finished(created_by: &str, blob: Vec<u8>, (hasher, uncompressed): (Sha256, u64)) -> Self {
+        let blob = Bytes::from(blob);
+        Self {
+            created_by: created_by.to_owned(),
+            digest: Digest::of(&blob),
+            blob,
+            diff_id: Digest::finish(hasher),
+            uncompressed,
+        }
+    }
+}
+
+/// Copies, and hashes what is copied.
+fn hashed<W: Write>(mut from: impl Read, inner: W) -> Result<((Sha256, u64), W)> {
+    let mut hashing = Hashing { inner, hasher: Sha256::new(), written: 0 };
+    std::io::copy(&mut from, &mut hashing)?;
+    Ok(((hashing.hasher, hashing.written), hashing.inner))
+}
+
+/// How files begin that are compressed by gzip (RFC 1952).
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+/// How files begin that are compressed by zstd (RFC 8878).
+const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
 enum Content {
     Directory,
@@ -95,14 +140,7 @@ impl LayerBuilder {
             append(&mut archive, name, entry).with_context(|| format!("layer entry `/{name}`"))?;
         }
         let Hashing { inner, hasher, written } = archive.into_inner()?;
-        let blob = Bytes::from(inner.finish()?);
-        Ok(Layer {
-            created_by: created_by.to_owned(),
-            digest: Digest::of(&blob),
-            blob,
-            diff_id: Digest::finish(hasher),
-            uncompressed: written,
-        })
+        Ok(Layer::finished(created_by, inner.finish()?, (hasher, written)))
     }
 }
 
@@ -194,6 +232,19 @@ mod tests {
         let mut tar = Vec::new();
         flate2::read::GzDecoder::new(layer.blob.as_ref()).read_to_end(&mut tar).unwrap();
         assert_eq!((Digest::of(&tar), tar.len() as u64), (layer.diff_id, layer.uncompressed));
+    }
+
+    #[test]
+    fn a_tar_that_is_there_is_compressed_the_same_way() {
+        let layer = LayerBuilder::new().file("/a", 0o644, vec![7; 100_000]).build("x").unwrap();
+        let mut tar = Vec::new();
+        flate2::read::GzDecoder::new(layer.blob.as_ref()).read_to_end(&mut tar).unwrap();
+        for bytes in [tar.as_slice(), layer.blob.as_ref()] {
+            let again = Layer::of(|| Ok(bytes), "x").unwrap();
+            assert_eq!((&again.digest, &again.diff_id), (&layer.digest, &layer.diff_id));
+            assert_eq!(again.uncompressed, layer.uncompressed);
+        }
+        assert!(Layer::of(|| Ok([0x28, 0xb5, 0x2f, 0xfd, 0].as_slice()), "x").is_err());
     }
 
     #[test]

@@ -9,6 +9,8 @@ pub mod base;
 pub mod build;
 pub mod deliver;
 pub mod digest;
+pub mod dockerfile;
+pub mod engine;
 pub mod layer;
 pub mod oci;
 pub mod reference;
@@ -18,6 +20,8 @@ pub mod tag;
 
 pub use deliver::{Delivery, deliver, present};
 pub use digest::Digest;
+pub use dockerfile::{DockerfileBuild, Logins};
+pub use engine::Engine;
 pub use layer::{Layer, LayerBuilder};
 pub use oci::{Healthcheck, Image, ImageSpec};
 pub use reference::Reference;

@@ -84,13 +84,17 @@ impl Image {
         ensure!(!spec.layers.is_empty(), "an image needs at least one layer");
         let created = rfc3339(spec.created)?;
         let config = Bytes::from(serde_json::to_vec(&config_of(spec, &created)).context("image config")?);
+        Self::of(config, spec.layers.clone(), &spec.labels)
+    }
+
+    /// Puts a manifest over a config and its layers.
+    pub fn of(config: Bytes, layers: Vec<Layer>, annotations: &BTreeMap<String, String>) -> Result<Self> {
         let config_digest = Digest::of(&config);
         let manifest = Manifest {
             schema_version: 2,
             media_type: MANIFEST,
             config: Descriptor { media_type: CONFIG, digest: &config_digest, size: config.len(), annotations: None },
-            layers: spec
-                .layers
+            layers: layers
                 .iter()
                 .map(|layer| Descriptor {
                     media_type: LAYER,
@@ -99,16 +103,10 @@ impl Image {
                     annotations: None,
                 })
                 .collect(),
-            annotations: &spec.labels,
+            annotations,
         };
         let manifest = Bytes::from(serde_json::to_vec(&manifest).context("image manifest")?);
-        Ok(Self {
-            manifest_digest: Digest::of(&manifest),
-            manifest,
-            config,
-            config_digest,
-            layers: spec.layers.clone(),
-        })
+        Ok(Self { manifest_digest: Digest::of(&manifest), manifest, config, config_digest, layers })
     }
 
     /// Bytes of all blobs and the manifest together: what a registry or engine without any of them has to receive.

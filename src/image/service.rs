@@ -52,6 +52,8 @@ impl ServiceImage {
         let binary =
             tokio::fs::read(&built.path).await.with_context(|| format!("cannot read {}", built.path.display()))?;
         let place = format!("/usr/local/bin/{}", built.name);
+        let mut labels = labels(&self.title, revision)?;
+        labels.insert("org.opencontainers.image.version".to_owned(), built.version.clone());
         let top = LayerBuilder::new().file(&place, 0o755, binary).build(&format!("crudctl: {place}"))?;
         Image::assemble(&ImageSpec {
             layers: vec![base::layer()?, top],
@@ -74,23 +76,24 @@ impl ServiceImage {
                 start_period: Duration::from_secs(5),
                 retries: 3,
             }),
-            labels: self.labels(built, revision)?,
+            labels,
         })
     }
+}
 
-    fn labels(&self, built: &Built, revision: Option<&Revision>) -> Result<BTreeMap<String, String>> {
-        let mut labels = BTreeMap::from([
-            (TITLE.to_owned(), self.title.clone()),
-            ("org.opencontainers.image.version".to_owned(), built.version.clone()),
-        ]);
-        if let Some(revision) = revision {
-            let dirty = if revision.dirty { "-dirty" } else { "" };
-            labels.insert("org.opencontainers.image.revision".to_owned(), format!("{}{dirty}", revision.commit));
-            labels.insert("org.opencontainers.image.created".to_owned(), oci::rfc3339(revision.time)?);
-            if let Some(source) = &revision.source {
-                labels.insert("org.opencontainers.image.source".to_owned(), source.clone());
-            }
+/// What an image says about itself: its title and the commit.
+///
+/// # Errors
+/// The commit has an impossible time.
+pub fn labels(title: &str, revision: Option<&Revision>) -> Result<BTreeMap<String, String>> {
+    let mut labels = BTreeMap::from([(TITLE.to_owned(), title.to_owned())]);
+    if let Some(revision) = revision {
+        let dirty = if revision.dirty { "-dirty" } else { "" };
+        labels.insert("org.opencontainers.image.revision".to_owned(), format!("{}{dirty}", revision.commit));
+        labels.insert("org.opencontainers.image.created".to_owned(), oci::rfc3339(revision.time)?);
+        if let Some(source) = &revision.source {
+            labels.insert("org.opencontainers.image.source".to_owned(), source.clone());
         }
-        Ok(labels)
     }
+    Ok(labels)
 }

@@ -290,6 +290,7 @@ impl<'de> de::Deserializer<'de> for Typer<'_> {
                 visitor.visit_map(Entries::new(entries, Some(fields))).map_err(|e| at(e, &self.node.place))
             }
             Kind::Null | Kind::Omit => visitor.visit_map(Entries::new(&[], Some(fields))),
+            _ if self.is_open() => visitor.visit_map(Entries::new(&[], Some(fields))),
             _ => self.wrong("a mapping"),
         }
     }

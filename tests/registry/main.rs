@@ -1,8 +1,12 @@
 //! `crudctl build-push` and its kin against Debian's registry. Needs the packages that `tests/run` names.
 
 mod ci;
+mod dockerfile;
+mod engine;
 mod faults;
 mod images;
+#[path = "../lab/lab.rs"]
+mod lab;
 mod project;
 mod proxy;
 mod server;

@@ -103,6 +103,18 @@ impl Credentials {
         Ok(Some(Login::Password { user, password: Secret::new(password) }))
     }
 
+    /// The registries of which the file says something; a store of credentials may know more.
+    pub fn registries(&self) -> Vec<String> {
+        let mut names = vec![DEFAULT_REGISTRY.to_owned()];
+        for part in ["auths", "credHelpers"] {
+            let entries = self.config.get(part).and_then(Value::as_object).into_iter().flatten();
+            names.extend(entries.map(|(name, _)| host_of(name).to_owned()).filter(|name| name != host_of(HUB)));
+        }
+        names.sort();
+        names.dedup();
+        names
+    }
+
     /// Keeps credentials: in the helper, where one is configured, else in the file (mode 0600). Says where.
     ///
     /// # Errors
@@ -171,7 +183,7 @@ impl Credentials {
 }
 
 /// Docker's folder of configuration.
-pub(super) fn folder() -> Result<PathBuf> {
+pub fn folder() -> Result<PathBuf> {
     match std::env::var_os("DOCKER_CONFIG").filter(|folder| !folder.is_empty()) {
         Some(folder) => Ok(folder.into()),
         None => Ok(std::env::home_dir().context("neither DOCKER_CONFIG nor HOME is set")?.join(".docker")),
@@ -179,7 +191,7 @@ pub(super) fn folder() -> Result<PathBuf> {
 }
 
 /// The name under which a registry's credentials are kept.
-fn key(registry: &str) -> &str {
+pub(in crate::image) fn key(registry: &str) -> &str {
     if registry == DEFAULT_REGISTRY { HUB } else { registry }
 }
 

@@ -18,8 +18,8 @@ use super::container_values::text;
 use super::engine;
 use crate::host::Script;
 use crate::host::script::quote_path;
-use crate::image::Reference;
 use crate::image::deliver::inspect;
+use crate::image::{DockerfileBuild, Engine, Logins, Reference};
 use crate::modules::{Access, Context, ControllerModule, Outcome, Verdict};
 
 /// Pulls, builds or loads an image on the host's engine, names it anew, pushes, saves or removes it.
@@ -180,6 +180,8 @@ impl ControllerModule for DockerImage {
             self.source != Some(Source::Build) || self.build.is_some(),
             "source is build but all of the following are missing: build"
         );
+        let keeps = self.build.as_ref().is_some_and(|build| !build.rm);
+        anyhow::ensure!(!keeps, "`rm: false` isn't supported: a build keeps no containers");
         anyhow::ensure!(
             self.source != Some(Source::Load) || self.load_path.is_some(),
             "source is load but all of the following are missing: load_path"
@@ -228,9 +230,10 @@ impl ControllerModule for DockerImage {
     }
 
     async fn apply<'a>(&'a self, drift: Drift, cx: &'a Context, host: &'a dyn Access) -> anyhow::Result<Outcome> {
-        engine::with(host, |docker| async move {
+        engine::with_engine(host, |engine| async move {
+            let docker = &engine.docker;
             let name = self.full()?;
-            let before = inspect(&docker, &name).await?.and_then(|image| image.id);
+            let before = inspect(docker, &name).await?.and_then(|image| image.id);
             let (mut actions, mut changed) = (Vec::new(), false);
             if drift.remove {
                 let options = query::RemoveImageOptionsBuilder::default().force(self.force_absent).build();
@@ -242,14 +245,14 @@ impl ControllerModule for DockerImage {
             let mut log = String::new();
             if drift.get {
                 match self.source {
-                    Some(Source::Build) => log = self.build(&docker, &name, cx, host).await?,
-                    Some(Source::Load) => self.load(&docker, cx, host).await?,
-                    _ => pull(&docker, &name, self.pull.as_ref().and_then(|p| p.platform.as_deref()), host).await?,
+                    Some(Source::Build) => log = self.build(&engine, &name, cx, host).await?,
+                    Some(Source::Load) => self.load(docker, cx, host).await?,
+                    _ => pull(docker, &name, self.pull.as_ref().and_then(|p| p.platform.as_deref()), host).await?,
                 }
                 actions.push(format!("Got image {name}"));
             }
             let image =
-                inspect(&docker, &name).await?.with_context(|| format!("the engine has no image {name} afterwards"))?;
+                inspect(docker, &name).await?.with_context(|| format!("the engine has no image {name} afterwards"))?;
             changed |= image.id != before;
             if let Some(other) = &drift.tag {
                 let reference: Reference = other.parse()?;
@@ -262,11 +265,11 @@ impl ControllerModule for DockerImage {
                 changed = true;
             }
             if let Some(target) = &drift.push {
-                changed |= push(&docker, target, host).await?;
+                changed |= push(docker, target, host).await?;
                 actions.push(format!("Pushed image {target}"));
             }
             if drift.archive {
-                changed |= self.archive(&docker, &name, image.id.as_deref().unwrap_or_default(), host).await?;
+                changed |= self.archive(docker, &name, image.id.as_deref().unwrap_or_default(), host).await?;
             }
             let outcome = Outcome { changed, ..Outcome::ok() }
                 .with("actions", actions)
@@ -286,60 +289,31 @@ impl DockerImage {
         Ok(if tagged { self.name.clone() } else { format!("{}:{}", self.name, self.tag) })
     }
 
-    async fn build(&self, docker: &Docker, name: &str, cx: &Context, host: &dyn Access) -> anyhow::Result<String> {
+    async fn build(&self, engine: &Engine, name: &str, cx: &Context, host: &dyn Access) -> anyhow::Result<String> {
         let build = self.build.as_ref().context("`build` is missing")?;
         let path = build.path.to_string_lossy();
         let folder = if build.path.is_dir() { build.path.clone() } else { cx.find_file("files", &path)? };
-        let packed = tokio::task::spawn_blocking(move || super::build_context::pack(&folder)).await??;
-        let strings = |map: &BTreeMap<String, Value>| -> HashMap<String, String> {
+        let strings = |map: &BTreeMap<String, Value>| -> BTreeMap<String, String> {
             map.iter().map(|(name, value)| (name.clone(), text(value))).collect()
         };
-        let hosts: Vec<String> = build.etc_hosts.iter().map(|(name, ip)| format!("{name}:{ip}")).collect();
-        let (args, labels) = (strings(&build.args), strings(&build.labels));
-        let mut options = query::BuildImageOptionsBuilder::default()
-            .t(name)
-            .dockerfile(build.dockerfile.as_deref().unwrap_or("Dockerfile"))
-            .nocache(build.nocache)
-            .rm(build.rm)
-            .forcerm(build.rm)
-            .buildargs(&args)
-            .labels(&labels)
-            .extrahosts(&hosts.join(","));
-        if build.pull {
-            options = options.pull("1");
-        }
-        if !build.cache_from.is_empty() {
-            options = options.cachefrom(&build.cache_from);
-        }
-        if let Some(network) = &build.network {
-            options = options.networkmode(network);
-        }
-        if let Some(platform) = &build.platform {
-            options = options.platform(platform);
-        }
-        if let Some(target) = &build.target {
-            options = options.target(target);
-        }
-        if let Some(size) = &build.shm_size {
-            options = options.shmsize(i32::try_from(super::container_values::size(size)?)?);
-        }
-        let body = bollard::body_full(Bytes::from(packed));
-        let credentials = credentials(host).await?;
-        let mut stream = std::pin::pin!(docker.build_image(options.build(), Some(credentials), Some(body)));
-        let mut log = String::new();
-        while let Some(part) = stream.next().await {
-            let part = part.map_err(said).with_context(|| format!("the build failed: {}", last(&log, 10)))?;
-            if let Some(line) = part.stream {
-                if !line.trim().is_empty() {
-                    host.progress(line.trim_end());
-                }
-                log.push_str(&line);
-            }
-            if let Some(error) = part.error_detail.and_then(|detail| detail.message) {
-                anyhow::bail!("the build failed: {error}\n{}", last(&log, 10));
-            }
-        }
-        Ok(log)
+        let work = DockerfileBuild {
+            dockerfile: folder.join(build.dockerfile.as_deref().unwrap_or("Dockerfile")),
+            context: folder,
+            names: vec![name.to_owned()],
+            args: strings(&build.args),
+            labels: strings(&build.labels),
+            target: build.target.clone(),
+            platform: build.platform.clone(),
+            cache_from: build.cache_from.clone(),
+            no_cache: build.nocache,
+            pull: build.pull,
+            network: build.network.clone(),
+            hosts: build.etc_hosts.iter().map(|(name, ip)| format!("{name}:{ip}")).collect(),
+            shm_size: build.shm_size.as_deref().map(super::container_values::size).transpose()?,
+            ..DockerfileBuild::default()
+        };
+        let logins = Logins::Known(credentials(host).await?);
+        Ok(work.run(engine, logins, &|line| host.progress(line)).await?.log)
     }
 
     async fn load(&self, docker: &Docker, cx: &Context, host: &dyn Access) -> anyhow::Result<()> {
@@ -379,11 +353,6 @@ impl DockerImage {
         anyhow::ensure!(reply.status == 0, reply.failure("saving the image"));
         Ok(true)
     }
-}
-
-fn last(log: &str, count: usize) -> String {
-    let lines: Vec<&str> = log.lines().collect();
-    lines[lines.len().saturating_sub(count)..].join("\n")
 }
 
 /// Pulls an image, as the host is logged in to its registry.

@@ -1,18 +1,22 @@
-//! The engine of a host: its socket where that is at hand, else `docker system dial-stdio` over the host's session.
+//! The engine of a host: its socket where that is at hand, else a stream that reaches it, behind a socket of our own.
+//!
+//! On this machine it is the engine that its user chose (`DOCKER_HOST`, the context); elsewhere the host's own, by
+//! `docker system dial-stdio` over the host's session.
 
 use std::future::Future;
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context as _, bail};
-use bollard::{API_DEFAULT_VERSION, Docker};
+use bollard::Docker;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tokio::net::UnixListener;
 
+use super::endpoint::Endpoint;
+use crate::image::Engine;
 use crate::modules::contract::Access;
 
-/// Seconds that a request may take; loading an image is the longest.
-const TIMEOUT: u64 = 600;
 /// Where the engine listens.
 const SOCKET: &str = "/var/run/docker.sock";
 
@@ -25,17 +29,49 @@ where
     F: FnOnce(Docker) -> W,
     W: Future<Output = anyhow::Result<T>>,
 {
-    let named = std::env::var("DOCKER_HOST").ok().filter(|h| host.is_local() && h.starts_with("unix://"));
-    let socket = named.as_deref().map_or(SOCKET, |h| h.trim_start_matches("unix://"));
-    if host.is_local() && may_connect(socket) {
-        let docker = Docker::connect_with_unix(socket, TIMEOUT, API_DEFAULT_VERSION)?;
-        ping(&docker, None).await?;
-        return work(docker).await;
+    with_engine(host, |engine| work(engine.docker)).await
+}
+
+/// The same, for work that needs more than the API's client.
+///
+/// # Errors
+/// As [`with`].
+pub(super) async fn with_engine<T, F, W>(host: &dyn Access, work: F) -> anyhow::Result<T>
+where
+    F: FnOnce(Engine) -> W,
+    W: Future<Output = anyhow::Result<T>>,
+{
+    let chosen = if host.is_local() { Endpoint::chosen()? } else { None };
+    match chosen {
+        Some(Endpoint::Unix(path)) => at(&path, work).await,
+        None if host.is_local() && may_connect(SOCKET) => at(Path::new(SOCKET), work).await,
+        Some(endpoint) => behind(host, endpoint, work).await,
+        None => {
+            let argv = ["docker", "system", "dial-stdio"].map(str::to_owned).to_vec();
+            behind(host, Endpoint::Command(argv), work).await
+        }
     }
+}
+
+async fn at<T, F, W>(socket: &Path, work: F) -> anyhow::Result<T>
+where
+    F: FnOnce(Engine) -> W,
+    W: Future<Output = anyhow::Result<T>>,
+{
+    let engine = Engine::at(socket)?;
+    ping(&engine.docker, None).await?;
+    work(engine).await
+}
+
+async fn behind<T, F, W>(host: &dyn Access, endpoint: Endpoint, work: F) -> anyhow::Result<T>
+where
+    F: FnOnce(Engine) -> W,
+    W: Future<Output = anyhow::Result<T>>,
+{
     let folder = tempfile::Builder::new().prefix("crudctl-").tempdir().context("no temporary directory")?;
     let path = folder.path().join("engine");
     let listener = UnixListener::bind(&path)?;
-    let docker = Docker::connect_with_unix(&path.to_string_lossy(), TIMEOUT, API_DEFAULT_VERSION)?;
+    let engine = Engine::at(&path)?;
     let said = Mutex::new(None);
     let bridge = async {
         let mut open = FuturesUnordered::new();
@@ -43,10 +79,9 @@ where
             tokio::select! {
                 accepted = listener.accept() => {
                     let Ok((mut near, _)) = accepted else { continue };
-                    let said = &said;
+                    let (said, endpoint) = (&said, &endpoint);
                     open.push(async move {
-                        let argv = ["docker", "system", "dial-stdio"].map(str::to_owned).to_vec();
-                        match host.open(argv).await {
+                        match endpoint.connect(host).await {
                             Ok(mut far) => {
                                 // Either side may end first; what the engine said is read by bollard.
                                 let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
@@ -60,8 +95,8 @@ where
         }
     };
     let all = async {
-        ping(&docker, Some(&said)).await?;
-        work(docker.clone()).await
+        ping(&engine.docker, Some(&said)).await?;
+        work(engine.clone()).await
     };
     tokio::select! {
         result = all => result,

@@ -1,11 +1,11 @@
 //! Modules of container engines, over the engine's own API.
 
 mod answers;
-mod build_context;
 mod container;
 mod container_spec;
 mod container_values;
 mod docker_image;
+mod endpoint;
 pub mod engine;
 mod image;
 mod inspect;
