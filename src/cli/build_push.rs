@@ -114,7 +114,11 @@ impl BuildPush {
             None => common::start(&common, form),
         };
         let mut setup = common::setup(&start, &common, &Selection::default(), std::slice::from_ref(&self.project))?;
-        service::add_hosts(&mut setup.inventory, &[])?;
+        for image in &images {
+            let name = image["name"].as_str().unwrap_or_default();
+            let vars = json!({"ansible_connection": "local", "image": image});
+            setup.inventory.add_host(name, &["images".to_owned()], vars.as_object().cloned().unwrap_or_default());
+        }
         let results = Results::default();
         setup.events.add(Box::new(results.clone()));
         let vars = json!({"images": images, "port": project.service.port, "load": self.load});
@@ -127,7 +131,10 @@ impl BuildPush {
         all.extend(std::mem::take(&mut setup.options.extra_vars));
         setup.options.extra_vars = all;
         let exit = Exit::of(&service::run_playbook(&self.project, "build-push", setup)?);
-        let results = results.take();
+        let mut results = results.take();
+        let place_of =
+            |result: &Map<String, Value>| images.iter().position(|image| Some(&image["name"]) == result.get("name"));
+        results.sort_by_key(place_of);
         if let Some(what) = self.print {
             results.iter().filter_map(|result| result[what.key()].as_str()).for_each(say);
         } else {
@@ -215,7 +222,7 @@ pub(super) fn size(bytes: u64) -> String {
     }
 }
 
-/// The results of `crudctl_push`, in order.
+/// The results of `crudctl_push`, as they come.
 #[derive(Clone, Default)]
 struct Results(Arc<Mutex<Vec<Map<String, Value>>>>);
 

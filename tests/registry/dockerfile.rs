@@ -6,6 +6,7 @@ use std::process::Command;
 use crate::engine::{Engine, standin};
 use crate::lab::{lab, without_lab};
 use crate::log_in;
+use crate::meeting::Meeting;
 use crate::project::{Project, said};
 use crate::server::{PASSWORD, Server, USER, run};
 
@@ -114,12 +115,8 @@ fn pulled_and_run(project: &Project, engine: &Engine, server: &Server, name: &st
     engine.docker(&["--config", &config, "pull", "-q", name]);
     assert_eq!(engine.docker(&["run", "--rm", "--network=none", name]).trim(), says);
 
-    let hosts = project.folder.path().join("hosts");
-    std::fs::create_dir_all(hosts.join(server.name())).expect("a folder");
-    let address = format!("https://{}", server.name());
-    let toml = format!("server = \"{address}\"\n[host.\"{address}\"]\nca = \"{}\"\n", server.ca());
-    std::fs::write(hosts.join(server.name()).join("hosts.toml"), toml).expect("written");
-    engine.ctr(&["image", "pull", "--hosts-dir", &hosts.display().to_string(), "--user", &credentials, name]);
+    let hosts = hosts_of(project, server);
+    engine.ctr(&["image", "pull", "--hosts-dir", &hosts, "--user", &credentials, name]);
     assert_eq!(engine.ctr(&["run", "--rm", name, "c1"]).trim(), says);
 }
 
@@ -246,4 +243,100 @@ fn engines_are_reached_by_address_and_context() {
         engine.docker(&["image", "rm", "-f", "built:1"]);
     }
     project.crudctl(&["up"]).expect(5, "`image.build.dockerfile` is for `build-push` and `deploy`");
+}
+
+/// The image of a cargo package: pulled and run by two engines, loaded into one, from an archive too.
+#[test]
+fn an_image_without_an_engine_runs_on_engines() {
+    if without_lab("an_image_without_an_engine_runs_on_engines") {
+        return;
+    }
+    let (engine, server) = (Engine::start(), Server::locked());
+    let project = Project::new(crate::PROJECT);
+    log_in(&project, &server.name());
+    let to = format!("{}/team", server.name());
+    let push = ["build-push", "--registry", &to, "--insecure", "--print", "tag", "--tag", "latest"];
+    let tag = project.crudctl(&push).expect(0, "main-").out;
+    let runs = |name: &str| {
+        let output =
+            engine.command(&["run", "--rm", "--network=none", "-e", "MODE=exit", name]).output().expect("docker");
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(3) && text.contains("no licence found"), "{name}: {text}");
+        engine.docker(&["image", "rm", "-f", name]);
+    };
+    let name = format!("{to}/faulty:{}", tag.trim());
+    let config = project.docker().display().to_string();
+    engine.docker(&["--config", &config, "pull", "-q", &name]);
+    runs(&name);
+    let hosts = hosts_of(&project, &server);
+    let credentials = format!("{USER}:{PASSWORD}");
+    engine.ctr(&["image", "pull", "--hosts-dir", &hosts, "--user", &credentials, &name]);
+    let mut by_containerd = Command::new("ctr");
+    by_containerd.arg("--address").arg(engine.path("containerd.sock"));
+    let output = by_containerd.args(["run", "--rm", "--env", "MODE=exit", &name, "c2"]).output().expect("ctr");
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(3) && text.contains("no licence found"), "{text}");
+
+    let load = ["build-push", "--no-push", "--load", "--to", "target/image.tar"];
+    said(&mut crudctl(&project, &engine, &load)).expect(0, "changed=2");
+    said(&mut crudctl(&project, &engine, &load)).expect(0, "changed=0");
+    let local = format!("faulty:{}", tag.trim());
+    runs(&local);
+    engine.docker(&["load", "-q", "-i", &project.path().join("target/image.tar").display().to_string()]);
+    runs(&local);
+}
+
+/// Whom containerd trusts.
+fn hosts_of(project: &Project, server: &Server) -> String {
+    let hosts = project.folder.path().join("hosts");
+    std::fs::create_dir_all(hosts.join(server.name())).expect("a folder");
+    let address = format!("https://{}", server.name());
+    let toml = format!("server = \"{address}\"\n[host.\"{address}\"]\nca = \"{}\"\n", server.ca());
+    std::fs::write(hosts.join(server.name()).join("hosts.toml"), toml).expect("written");
+    hosts.display().to_string()
+}
+
+/// The pipeline of seed 001: what changed is built and pushed, its tag is set in the manifests, which are one file to install.
+#[test]
+fn a_pipeline_of_two_images() {
+    if without_lab("a_pipeline_of_two_images") {
+        return;
+    }
+    let (engine, server, meeting) = (Engine::start(), Server::plain(), Meeting::of(2));
+    engine.base("python:alpine", &[]);
+    engine.base("postgres:13", &[]);
+    let text = "name: pycrudapi\nimages:\n  pycrudapi: {build: {dockerfile: src/pycrudapi/Dockerfile}}\n  \
+                postgres0: {build: {dockerfile: src/postgres0/Dockerfile}}\n";
+    let project = Project::new(text);
+    // Each build waits for the other one: they run side by side, or not at all.
+    let dockerfile = |base: &str, name: &str| {
+        format!("FROM {base}\nADD http://127.0.0.1:{}/{name} /met\nCOPY . /app\nCMD cat /app/version\n", meeting.port)
+    };
+    files(
+        &project,
+        &[
+            ("src/pycrudapi/Dockerfile", &dockerfile("python:alpine", "api")),
+            ("src/pycrudapi/version", "1\n"),
+            ("src/postgres0/Dockerfile", &dockerfile("postgres:13", "db")),
+        ],
+    );
+    let to = format!("{}/ghcr", server.name());
+    let pipeline = |more: &[&str]| {
+        said(&mut crudctl(
+            &project,
+            &engine,
+            &[&["build-push", "--registry", &to, "--print", "reference"], more].concat(),
+        ))
+    };
+    let all = pipeline(&[]).expect(0, "").out;
+    let names: Vec<_> = all.lines().map(|line| line.split('@').next().unwrap_or_default().to_owned()).collect();
+    assert_eq!(names, [format!("{to}/postgres0"), format!("{to}/pycrudapi")]);
+
+    files(&project, &[("src/pycrudapi/version", "2\n")]);
+    let changed = pipeline(&["--changed-since", "HEAD~1"]).expect(0, "").out;
+    assert!(changed.starts_with(&format!("{to}/pycrudapi@sha256:")) && changed.lines().count() == 1, "{changed}");
+    assert!(!all.contains(changed.trim()), "another image");
+    let install = project.crudctl(&["manifests", "--image", changed.trim()]).expect(0, "kind: Deployment").out;
+    assert!(install.contains(&format!("image: {}", changed.trim())), "{install}");
+    assert_eq!(engine.docker(&["run", "--rm", "--network=none", changed.trim()]), "2\n");
 }

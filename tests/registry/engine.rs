@@ -72,7 +72,7 @@ impl Engine {
         format!("unix://{}", self.path("docker.sock").display())
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("/usr/bin/docker");
         command.args(["--host", &self.address()]).args(arguments).env_remove("DOCKER_CONTEXT");
         command

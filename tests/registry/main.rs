@@ -7,6 +7,7 @@ mod faults;
 mod images;
 #[path = "../lab/lab.rs"]
 mod lab;
+mod meeting;
 mod project;
 mod proxy;
 mod server;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use tokio::sync::Mutex;
 
 use super::engine;
 use super::image::{build, local};
@@ -54,9 +55,6 @@ pub(super) struct Push {
     /// Write the image here, too: an archive for `docker load` where it ends in `.tar`, else an OCI layout.
     #[serde(default)]
     to: Option<PathBuf>,
-    /// Another repository of the same registry that may have layers of the image.
-    #[serde(default)]
-    mount_from: Option<String>,
     /// Take any certificate of the registry, and plain HTTP where it has no TLS.
     #[serde(default)]
     insecure: bool,
@@ -76,6 +74,10 @@ pub(super) struct Work {
     names: Vec<Reference>,
     registry: Option<Registry>,
 }
+
+/// What this run has pushed. Images are built side by side and pushed in turn, so that a layer which two of them share is sent once and mounted
+/// from the first.
+static PUSHED: Mutex<Vec<Reference>> = Mutex::const_new(Vec::new());
 
 /// What a Dockerfile gave: an image in an engine.
 struct InEngine {
@@ -292,12 +294,14 @@ impl ControllerModule for Push {
         }
         let mut pushed = Pushed::default();
         if let Some(registry) = &work.registry {
+            let mut earlier = PUSHED.lock().await;
             host.progress("pushing the image");
-            let from = self.mount_from.as_ref().map(|from| from.parse::<Reference>()).transpose()?;
-            let from = from.filter(|from| from.registry == registry.name).map(|from| from.path);
             let name = &work.names[0];
-            pushed = push(registry, &name.path, &tags(&work.names), &work.image, from.as_deref()).await?;
+            let from = earlier.iter().find(|from| from.registry == name.registry && from.path != name.path);
+            let from = from.map(|from| from.path.as_str());
+            pushed = push(registry, &name.path, &tags(&work.names), &work.image, from).await?;
             changed |= pushed.changed();
+            earlier.push(name.clone());
         }
         Ok(Outcome { changed, ..outcome(&work, &pushed) })
     }
