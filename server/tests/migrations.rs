@@ -13,6 +13,7 @@ on_each_database! {
     new_fields_are_added_and_filled,
     destructive_changes_are_refused_with_what_to_do,
     rules_that_rows_break_are_refused,
+    a_new_pattern_is_held_against_every_row,
     an_older_release_serves_beside_columns_of_a_newer_one,
     a_table_made_by_hand_is_widened_or_refused,
 }
@@ -120,7 +121,7 @@ fn destructive_changes_are_refused_with_what_to_do(url: &str) {
 fn rules_that_rows_break_are_refused(url: &str) {
     let server =
         start(url, "pages: { type: integer }\nkind: { type: enum, values: [novel, poems] }\nisbn: { type: string }");
-    add(&server, &json!({"title": "long title", "pages": 5, "kind": "poems", "isbn": "1"}));
+    let first = add(&server, &json!({"title": "long title", "pages": 5, "kind": "poems", "isbn": "1"}));
     add(&server, &json!({"title": "b", "isbn": "1"}));
     drop(server);
     let same = "kind: { type: enum, values: [novel, poems] }\nisbn: { type: string }";
@@ -135,18 +136,50 @@ fn rules_that_rows_break_are_refused(url: &str) {
         (format!("pages: {{ type: integer }}\n{}", same.replace("string", "string, unique: true")), "share a value"),
         (
             format!("pages: {{ type: integer }}\n{}", same.replace("string", "string, min_length: 2")),
-            "fewer than 2 characters",
+            "there are 2 rows whose `isbn` has fewer than 2 characters",
         ),
+        (
+            format!("pages: {{ type: integer }}\n{}", same.replace("string", "string, pattern: '^[2-9]$'")),
+            "there are 2 rows whose `isbn` must match the pattern ^[2-9]$: id ",
+        ),
+        (format!("pages: {{ type: integer }}\n{}", same.replace("string", "email")), "must be a mail address"),
     ];
     for (fields, message) in cases {
         let said = refused(url, &fields);
         assert!(said.contains(message) && said.contains("hange"), "{fields}: {said}");
     }
+    // Everything that is wrong is told at once, with the keys of the first rows.
+    let said = refused(url, &format!("pages: {{ type: integer, max: 4 }}\n{}", same.replace("novel, poems", "novel")));
+    assert_eq!(said.matches(&format!(": id {}", first["id"].as_str().expect("an id"))).count(), 2, "{said}");
     // A wider rule is no question.
     drop(start(
         url,
         &format!("pages: {{ type: integer, min: 1, max: 9 }}\n{}", same.replace("poems]", "poems, essay]")),
     ));
+}
+
+fn a_new_pattern_is_held_against_every_row(url: &str) {
+    let server = start(url, "isbn: { type: string }\nextra: { type: text }");
+    // More than are read at once.
+    let mut books: Vec<Value> = (0..450).map(|n| json!({"isbn": format!("{n}"), "extra": format!("[{n}]")})).collect();
+    books[449]["isbn"] = json!("x");
+    books[230] = json!({"isbn": null, "extra": "no JSON"});
+    let made = server.json("POST", "/api/books", &json!(books));
+    assert_eq!(made.status, 201);
+    let id = |n: usize| made.json()["items"][n]["id"].as_str().expect("an id").to_owned();
+    let last = [id(449), id(230)];
+    drop(server);
+    let strict = "isbn: { type: string, pattern: '^[0-9]+$' }\nextra: { type: json }";
+    let said = refused(url, strict);
+    let isbn = format!("there is 1 row whose `isbn` must match the pattern ^[0-9]+$: id {};", last[0]);
+    let extra = "there is 1 row whose `extra` must be JSON: ";
+    assert!(said.contains(&isbn) && said.contains(extra) && said.contains(&last[1]), "{said}");
+    let server = start(url, "isbn: { type: string }\nextra: { type: text }");
+    for id in last {
+        assert_eq!(server.send("DELETE", &format!("/api/books/{id}"), &[], b"").status, 204);
+    }
+    drop(server);
+    drop(start(url, strict));
 }
 
 fn an_older_release_serves_beside_columns_of_a_newer_one(url: &str) {

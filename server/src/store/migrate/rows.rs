@@ -1,7 +1,7 @@
 //! Rules that rows of before must keep, too: else answers would break their own reference. They are looked at only when
 //! the declaration changed, since it means to read the table.
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
@@ -28,17 +28,18 @@ pub(super) async fn keep_the_rules(session: &mut Session, resource: &Resource) -
     if known.first() == Some(&digest) {
         return Ok(());
     }
+    let mut broken = Vec::new();
     for field in &resource.fields {
         fill(session, resource, field).await?;
-        for (broken, rule) in rules(session, field) {
-            let sql = format!("SELECT 'x' FROM {} WHERE {broken} LIMIT 1", session.quoted(table));
-            if !session.texts(&sql).await?.is_empty() {
-                bail!(
-                    "there are rows whose `{}` {rule}: change these rows (`... WHERE {broken}`), or the declaration",
-                    field.name
-                );
-            }
+        for (condition, rule) in rules(session, field) {
+            broken.extend(found(session, resource, field, &condition, rule).await?);
         }
+        if read_here(field) {
+            broken.extend(read(session, resource, field).await?);
+        }
+    }
+    if !broken.is_empty() {
+        bail!("{}; change these rows, or the declaration", broken.join("; "));
     }
     session.execute(&format!("DELETE FROM {TABLE} WHERE table_name = '{table}'")).await?;
     session.execute(&format!("INSERT INTO {TABLE} (table_name, digest) VALUES ('{table}', '{digest}')")).await?;
@@ -60,8 +61,74 @@ async fn fill(session: &mut Session, resource: &Resource, field: &Field) -> anyh
     Ok(())
 }
 
-/// Conditions of rows that break the field's rules, with what is wrong. Patterns are not among them: not every database
-/// reads them alike.
+/// Keys that an error names; who has more rows to mend has the condition.
+const SHOWN: usize = 5;
+/// Rows that are read at once: their texts can be long.
+const PAGE: usize = 200;
+
+/// What is wrong with the rows for which a condition holds, if there are any.
+async fn found(
+    session: &mut Session,
+    resource: &Resource,
+    field: &Field,
+    condition: &str,
+    rule: String,
+) -> anyhow::Result<Option<String>> {
+    let (table, id) = (session.quoted(&resource.table), session.quoted("id"));
+    let sql = format!("SELECT {} FROM {table} WHERE {condition}", session.as_text("count(*)"));
+    let count: u64 = session.texts(&sql).await?.first().context("a count has no row")?.parse()?;
+    if count == 0 {
+        return Ok(None);
+    }
+    let id_text = session.as_text(&id);
+    let sql = format!("SELECT {id_text} FROM {table} WHERE {condition} ORDER BY {id} LIMIT {SHOWN}");
+    let first = session.texts(&sql).await?;
+    Ok(Some(told(count, &first, field, &format!("{rule} (`... WHERE {condition}`)"))))
+}
+
+fn told(count: u64, first: &[String], field: &Field, rule: &str) -> String {
+    let rows = if count == 1 { "there is 1 row".to_owned() } else { format!("there are {count} rows") };
+    let more = if count > first.len() as u64 { ", ..." } else { "" };
+    format!("{rows} whose `{}` {rule}: id {}{more}", field.name, first.join(", "))
+}
+
+/// Whether a field has rules that SQL does not say, or not on every database alike.
+fn read_here(field: &Field) -> bool {
+    field.pattern.is_some() || matches!(field.kind, Kind::Email | Kind::Json)
+}
+
+/// What is wrong with the rows whose value the field would not take; the first rule is told.
+async fn read(session: &mut Session, resource: &Resource, field: &Field) -> anyhow::Result<Option<String>> {
+    let (table, id, name) = (session.quoted(&resource.table), session.quoted("id"), session.quoted(&field.name));
+    let (id_text, mut from) = (session.as_text(&id), String::new());
+    let (mut count, mut first, mut rule) = (0, Vec::new(), String::new());
+    loop {
+        let sql =
+            format!("SELECT {id_text}, {name} FROM {table} WHERE {name} IS NOT NULL{from} ORDER BY {id} LIMIT {PAGE}");
+        let rows = session.pairs(&sql).await?;
+        for (key, value) in &rows {
+            if let Err(why) = field.read_plain(value) {
+                count += 1;
+                if first.len() < SHOWN {
+                    first.push(key.clone());
+                }
+                if rule.is_empty() {
+                    rule = why;
+                }
+            }
+        }
+        match rows.last() {
+            Some((key, _)) if rows.len() == PAGE => {
+                let key = types::literal(session.dialect(), &Value::Text(key.clone()));
+                from = format!(" AND {id} > {key}");
+            }
+            _ => break,
+        }
+    }
+    Ok((count > 0).then(|| told(count, &first, field, &rule)))
+}
+
+/// Conditions of rows that break the field's rules, with what is wrong.
 fn rules(session: &Session, field: &Field) -> Vec<(String, String)> {
     let name = session.quoted(&field.name);
     let characters = if session.dialect() == Dialect::Sqlite { "length" } else { "char_length" };

@@ -62,20 +62,32 @@ impl Session {
 
     /// The first column of each row, as text.
     pub(super) async fn texts(&mut self, sql: &str) -> anyhow::Result<Vec<String>> {
+        Ok(self.columns::<1>(sql).await?.into_iter().map(|[text]| text).collect())
+    }
+
+    /// The first two columns of each row, as text.
+    pub(super) async fn pairs(&mut self, sql: &str) -> anyhow::Result<Vec<(String, String)>> {
+        Ok(self.columns::<2>(sql).await?.into_iter().map(|[first, second]| (first, second)).collect())
+    }
+
+    async fn columns<const N: usize>(&mut self, sql: &str) -> anyhow::Result<Vec<[String; N]>> {
         macro_rules! fetch {
             ($connection:expr) => {{
                 let rows = $connection.fetch_all(AssertSqlSafe(sql)).await?;
-                rows.iter()
-                    .map(|row| {
-                        let value = row.try_get_raw(0)?;
-                        let kind = value.type_info().name().to_owned();
-                        row.try_get::<String, _>(0)
-                            .or_else(|_| {
-                                row.try_get::<Vec<u8>, _>(0).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-                            })
-                            .with_context(|| format!("a catalogue column of type {kind}"))
-                    })
-                    .collect()
+                let mut texts = Vec::with_capacity(rows.len());
+                for row in &rows {
+                    let mut of_row = [const { String::new() }; N];
+                    for (index, text) in of_row.iter_mut().enumerate() {
+                        let kind = row.try_get_raw(index)?.type_info().name().to_owned();
+                        let bytes = || row.try_get::<Vec<u8>, _>(index);
+                        *text = row
+                            .try_get::<String, _>(index)
+                            .or_else(|_| bytes().map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+                            .with_context(|| format!("a column of type {kind} is not text"))?;
+                    }
+                    texts.push(of_row);
+                }
+                Ok(texts)
             }};
         }
         match &mut self.connection {
@@ -113,6 +125,12 @@ impl Session {
             Connection::Mysql(connection) => connection.close().await?,
         }
         Ok(())
+    }
+
+    /// An expression as text.
+    pub(super) fn as_text(&self, expression: &str) -> String {
+        let kind = if self.dialect() == Dialect::Mysql { "char" } else { "text" };
+        format!("cast({expression} AS {kind})")
     }
 
     /// A name as this database quotes it.
