@@ -8,7 +8,7 @@ use crate::page::Page;
 
 pub(super) fn page(seen: &Seen) -> Page {
     let main = html! {
-        h1 { "Hardware" }
+        div.head { h1 { "Hardware" } }
         @match seen {
             Seen::Fresh { list, .. } => (table(list)),
             Seen::Stale(list) => {

@@ -31,8 +31,8 @@ pub(super) async fn page(app: &App, method: &Method, uri: &Uri, headers: &Header
     let mut page = if parts.status == StatusCode::UNAUTHORIZED {
         // What was sent is gone; the page it was sent from can be had again.
         let back = if *method == Method::GET { uri.to_string() } else { uri.path().to_owned() };
-        let said = (detail != guard::NOBODY).then_some(detail.as_str());
-        login::page(&visitor, &back, said)
+        let said = (detail != guard::NOBODY).then(|| super::shown::sentence(&detail));
+        login::page(&visitor, &back, said.as_deref())
     } else {
         told(&visitor, parts.status, &detail)
     };

@@ -2,8 +2,9 @@
 
 use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode, header};
-use serde_json::{Map, Value as Json};
+use serde_json::Map;
 
+use super::shown;
 use crate::clock;
 use crate::http::{App, body, query, strict_json};
 use crate::model::{Field, Kind, Resource, Value};
@@ -57,10 +58,7 @@ pub(super) fn text_of(field: &Field, value: &Value) -> String {
             text[..if at.microsecond() == 0 { 19 } else { 23 }].to_owned()
         }
         Value::Json(document) => serde_json::to_string_pretty(document).unwrap_or_default(),
-        Value::Int(_) | Value::Float(_) | Value::Uuid(_) => match value.to_json() {
-            Json::String(text) => text,
-            json => json.to_string(),
-        },
+        Value::Int(_) | Value::Float(_) | Value::Uuid(_) => shown::plain(value),
     }
 }
 
@@ -176,6 +174,8 @@ mod tests {
             (Kind::String, Value::Text("a\r\nb\rc".into())),
             (Kind::Json, Value::Json(serde_json::json!({"a": [1, 2.5, null]}))),
             (Kind::Number, Value::Float(1e300)),
+            (Kind::Number, Value::Float(24.0)),
+            (Kind::Number, Value::Float(0.1 + 0.2)),
         ] {
             let field = Field::new("f", kind);
             let resource = Resource {

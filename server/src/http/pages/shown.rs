@@ -86,11 +86,16 @@ pub(super) fn plain(value: &Value) -> String {
         Value::Bool(flag) => if *flag { "Yes" } else { "No" }.to_owned(),
         Value::Time(at) => moment(*at),
         Value::Json(document) => serde_json::to_string_pretty(document).unwrap_or_default(),
-        Value::Int(_) | Value::Float(_) | Value::Uuid(_) => match value.to_json() {
-            serde_json::Value::String(text) => text,
-            json => json.to_string(),
-        },
+        Value::Int(number) => number.to_string(),
+        Value::Float(number) => decimal(*number),
+        Value::Uuid(id) => id.to_string(),
     }
+}
+
+/// `24`, `7.25`, `1e+300`: what reads back as the same number.
+pub(super) fn decimal(number: f64) -> String {
+    let text = number.to_string();
+    if text.len() > 20 { serde_json::Value::from(number).to_string() } else { text }
 }
 
 /// `2025-05-20 22:22:46 UTC`: to the second.
@@ -145,6 +150,14 @@ mod tests {
             ("ISBN", "ISBN"),
         ] {
             assert_eq!(label(name), words);
+        }
+    }
+
+    #[test]
+    fn numbers_read_back_as_they_are() {
+        for (number, text) in [(24.0, "24"), (7.25, "7.25"), (0.1 + 0.2, "0.30000000000000004"), (1e300, "1e+300")] {
+            assert_eq!(decimal(number), text);
+            assert_eq!(text.parse(), Ok(number));
         }
     }
 
