@@ -67,6 +67,12 @@ pub struct Image {
     /// A file of certificates (PEM) that are trusted besides the system's.
     #[serde(default)]
     pub ca: Option<PathBuf>,
+    /// Put a list of the crates in it beside it in the registry (CycloneDX); for a cargo package.
+    #[serde(default)]
+    pub sbom: bool,
+    /// Say beside it in the registry how it was built (SLSA provenance, not signed).
+    #[serde(default)]
+    pub provenance: bool,
     /// Paths whose changes `build-push --changed-since` looks for [default: the folder of the build].
     #[serde(default)]
     pub paths: Vec<PathBuf>,

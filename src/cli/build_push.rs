@@ -45,6 +45,12 @@ pub struct BuildPush {
     /// Bring the image to the local container engine, too
     #[arg(long)]
     load: bool,
+    /// Put a list of the crates in it beside the image (CycloneDX, as a referrer); for cargo packages
+    #[arg(long, conflicts_with = "no_push")]
+    sbom: bool,
+    /// Say beside the image how it was built (SLSA provenance, as a referrer; it is not signed)
+    #[arg(long, conflicts_with = "no_push")]
+    provenance: bool,
     /// Print this alone on stdout, a line an image; the report goes to stderr
     #[arg(long, value_enum, value_name = "WHAT", conflicts_with = "output")]
     print: Option<Print>,
@@ -189,6 +195,8 @@ impl BuildPush {
             "repository": repository,
             "tags": image.tags.iter().chain(&self.tag).collect::<Vec<_>>(),
             "to": self.to.as_ref().map(|to| absolute(Path::new(""), to)).unwrap_or_default(),
+            "sbom": self.sbom || image.sbom,
+            "provenance": self.provenance || image.provenance,
             "insecure": self.trust.insecure || image.insecure || project.image.insecure,
             "ca": ca.or(own_ca).unwrap_or_default(),
         }))
@@ -207,6 +215,10 @@ fn summary(result: &Map<String, Value>) -> String {
     let mut parts = vec![size(number("size"))];
     if sent + mounted + present > 0 {
         parts.push(format!("{sent} sent ({}), {mounted} mounted, {present} there already", size(number("bytes_sent"))));
+    }
+    let attached = result.get("attached").and_then(Value::as_object).map_or(0, Map::len);
+    if attached > 0 {
+        parts.push(format!("{attached} attached"));
     }
     let text = |key: &str| result.get(key).and_then(Value::as_str).unwrap_or_default();
     format!("{}\n  {} · {}", text("reference"), text("image"), parts.join(" · "))

@@ -11,6 +11,7 @@ use super::say;
 use crate::image::registry::Registry;
 use crate::image::registry::copy::{Place, copy};
 use crate::image::registry::manifest::Manifest;
+use crate::image::registry::referrer::is_referrers_tag;
 use crate::image::{Digest, Reference};
 
 /// Questions to a registry at a time.
@@ -205,7 +206,7 @@ async fn manifest(registry: &Registry, image: &Reference) -> anyhow::Result<Mani
     found.with_context(|| format!("there is no image {}", image.familiar()))
 }
 
-/// The tags of a repository with their digests.
+/// The tags of a repository's images with their digests.
 async fn tags(registry: &Registry, repository: &str) -> anyhow::Result<Vec<(String, Digest)>> {
     let tags = registry.tags(repository).await?;
     let tags = tags.with_context(|| format!("there is no repository {}/{repository}", registry.name))?;
@@ -214,7 +215,8 @@ async fn tags(registry: &Registry, repository: &str) -> anyhow::Result<Vec<(Stri
         // One that went away since the list was made is no longer a tag.
         anyhow::Ok(digest.map(|digest| (tag, digest)))
     };
-    let found = stream::iter(tags).map(ask).buffered(PARALLEL);
+    let images = tags.into_iter().filter(|tag| !is_referrers_tag(tag));
+    let found = stream::iter(images).map(ask).buffered(PARALLEL);
     found.try_filter_map(|found| async move { Ok(found) }).try_collect().await
 }
 

@@ -122,6 +122,20 @@ fn utf8(path: &Path) -> Result<String> {
     Ok(text.to_owned())
 }
 
+/// What `cargo metadata` says about a package and all that it depends on for the target of images.
+///
+/// # Errors
+/// Cargo does not tell.
+pub(super) async fn resolved(folder: &Path) -> Result<Value> {
+    let package = Package::read(folder, None).await?;
+    let toolchain = Toolchain::read(folder).await?;
+    let mut command = cargo(folder);
+    command.args(["metadata", "--format-version", "1", "--offline", "--filter-platform", &toolchain.target]);
+    command.args(package.locked());
+    let text = run(command, "cargo metadata", &mut |_| {}).await?;
+    serde_json::from_str(&text).context("`cargo metadata` did not answer in JSON")
+}
+
 /// What `cargo metadata` says about the package.
 struct Package {
     name: String,

@@ -5,6 +5,7 @@
 //! same image as an OCI layout or as a tar that `docker load` reads.
 
 pub mod archive;
+pub mod attest;
 pub mod base;
 pub mod build;
 pub mod deliver;

@@ -11,6 +11,7 @@ mod meeting;
 mod project;
 mod proxy;
 mod server;
+mod statements;
 
 use std::process::Command;
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::{Map, Value};
 use tokio::sync::Mutex;
 
 use super::engine;
@@ -16,7 +17,7 @@ use crate::image::dockerfile::export::export;
 use crate::image::registry::manifest::Manifest;
 use crate::image::registry::push::missing_tags;
 use crate::image::registry::{Credentials, Options, Pushed, Registry, push};
-use crate::image::{Digest, DockerfileBuild, Engine, Image, Logins, Reference, Revision, deliver, service};
+use crate::image::{Digest, DockerfileBuild, Engine, Image, Logins, Reference, Revision, attest, deliver, service};
 use crate::modules::contract::{Access, Context, ControllerModule, Outcome, Verdict};
 use crate::project::{Build, BuildSecret};
 
@@ -55,6 +56,12 @@ pub(super) struct Push {
     /// Write the image here, too: an archive for `docker load` where it ends in `.tar`, else an OCI layout.
     #[serde(default)]
     to: Option<PathBuf>,
+    /// Put a list of the crates in it beside the image (CycloneDX, as a referrer); for a cargo package.
+    #[serde(default)]
+    sbom: bool,
+    /// Say beside the image how it was built (SLSA provenance, as a referrer; it is not signed).
+    #[serde(default)]
+    provenance: bool,
     /// Take any certificate of the registry, and plain HTTP where it has no TLS.
     #[serde(default)]
     insecure: bool,
@@ -73,6 +80,9 @@ pub(super) struct Work {
     tag: String,
     names: Vec<Reference>,
     registry: Option<Registry>,
+    revision: Option<Revision>,
+    /// Types of the statements that are asked for and not beside the image.
+    unsaid: Vec<&'static str>,
 }
 
 /// What this run has pushed. Images are built side by side and pushed in turn, so that a layer which two of them share is sent once and mounted
@@ -83,6 +93,7 @@ static PUSHED: Mutex<Vec<Reference>> = Mutex::const_new(Vec::new());
 struct InEngine {
     id: String,
     tag: String,
+    revision: Option<Revision>,
 }
 
 impl Push {
@@ -157,7 +168,7 @@ impl Push {
             let names = self.names(&tag)?;
             deliver::tag(&engine.docker, &built.id, &names.iter().collect::<Vec<_>>()).await?;
         }
-        Ok(InEngine { id: built.id, tag })
+        Ok(InEngine { id: built.id, tag, revision })
     }
 
     /// Builds by the Dockerfile, and gets the image out of the engine where the registry does not have it already.
@@ -167,10 +178,11 @@ impl Push {
         host: &dyn Access,
         engine: &Engine,
     ) -> anyhow::Result<Result<Work, Outcome>> {
-        let InEngine { id, tag } = self.dockerfile(cx, host, engine).await?;
+        let InEngine { id, tag, revision } = self.dockerfile(cx, host, engine).await?;
         let names = self.names(&tag)?;
         let registry = self.registry(cx, &names[0].registry).await?;
-        if let (Some(registry), None) = (&registry, &self.to)
+        let bare = self.to.is_none() && !self.provenance;
+        if let Some(registry) = registry.as_ref().filter(|_| bare)
             && let Some(manifest) = registered(registry, &names, &id).await?
         {
             let (size, blobs) = extent(&manifest)?;
@@ -179,14 +191,42 @@ impl Push {
         }
         host.progress("getting the image from the engine");
         let image = export(engine, &id).await?;
-        Ok(Ok(Work { image, tag, names, registry }))
+        Ok(Ok(Work { image, tag, names, registry, revision, unsaid: Vec::new() }))
+    }
+
+    /// The statements that are asked for and not beside the image.
+    async fn unsaid(&self, work: &Work) -> anyhow::Result<Vec<&'static str>> {
+        let wanted = [(self.sbom, attest::CYCLONEDX), (self.provenance, attest::IN_TOTO)];
+        let mut wanted: Vec<_> = wanted.into_iter().filter_map(|(wanted, kind)| wanted.then_some(kind)).collect();
+        let Some(registry) = work.registry.as_ref().filter(|_| !wanted.is_empty()) else { return Ok(Vec::new()) };
+        let there = registry.referrers(&work.names[0].path, &work.image.manifest_digest).await?;
+        wanted.retain(|kind| there.iter().all(|descriptor| descriptor["artifactType"] != *kind));
+        Ok(wanted)
+    }
+
+    /// Puts statements beside the image; their digests by their types.
+    async fn attach(&self, cx: &Context, work: &Work, registry: &Registry) -> anyhow::Result<Map<String, Value>> {
+        let repository = &work.names[0].path;
+        let mut attached = Map::new();
+        for kind in &work.unsaid {
+            let statement = if *kind == attest::CYCLONEDX {
+                let epoch = work.revision.as_ref().map_or(0, |revision| revision.time);
+                attest::sbom::sbom(&local(cx, &self.build.folder()), epoch).await?
+            } else {
+                let (name, digest) = (work.names[0].familiar_name(), &work.image.manifest_digest);
+                attest::provenance::provenance(&name, digest, &self.build, work.revision.as_ref())?
+            };
+            let digest = registry.attach(repository, &work.image, &statement).await?;
+            attached.insert((*kind).to_owned(), digest.as_str().into());
+        }
+        Ok(attached)
     }
 
     async fn by_cargo(&self, cx: &Context, host: &dyn Access) -> anyhow::Result<Work> {
         let built = build(cx, host, &self.name, &self.build.folder(), self.port).await?;
         let names = self.names(&built.tag)?;
         let registry = self.registry(cx, &names[0].registry).await?;
-        Ok(Work { image: built.image, tag: built.tag, names, registry })
+        Ok(Work { image: built.image, tag: built.tag, names, registry, revision: built.revision, unsaid: Vec::new() })
     }
 }
 
@@ -266,7 +306,9 @@ impl ControllerModule for Push {
     /// Builds, in check mode as well: whether the registry has the image is only known then, and nothing changes there by it.
     async fn check(&self, cx: &Context, host: &dyn Access) -> anyhow::Result<Verdict<Work>> {
         self.build.validate().map_err(anyhow::Error::msg)?;
-        let work = if self.build.dockerfile.is_some() {
+        let listed = !self.sbom || self.build.dockerfile.is_none();
+        anyhow::ensure!(listed, "`sbom` is for a cargo package: nothing lists what a Dockerfile installs");
+        let mut work = if self.build.dockerfile.is_some() {
             let built = engine::with_engine(host, |engine| async move { self.by_engine(cx, host, &engine).await });
             match built.await? {
                 Ok(work) => work,
@@ -280,7 +322,8 @@ impl ControllerModule for Push {
             Some(registry) => missing_tags(registry, &work.names[0].path, &tags(&work.names), &work.image).await?,
             None => Vec::new(),
         };
-        if missing.is_empty() && self.to.is_none() {
+        work.unsaid = self.unsaid(&work).await?;
+        if missing.is_empty() && work.unsaid.is_empty() && self.to.is_none() {
             let blobs = if work.registry.is_some() { work.image.layers.len() + 1 } else { 0 };
             return Ok(Verdict::Converged(outcome.with("blobs_present", blobs)));
         }
@@ -292,7 +335,7 @@ impl ControllerModule for Push {
         if let Some(to) = &self.to {
             changed |= self.write(&local(cx, to), &work).await?;
         }
-        let mut pushed = Pushed::default();
+        let (mut pushed, mut attached) = (Pushed::default(), Map::new());
         if let Some(registry) = &work.registry {
             let mut earlier = PUSHED.lock().await;
             host.progress("pushing the image");
@@ -302,7 +345,9 @@ impl ControllerModule for Push {
             pushed = push(registry, &name.path, &tags(&work.names), &work.image, from).await?;
             changed |= pushed.changed();
             earlier.push(name.clone());
+            attached = self.attach(cx, &work, registry).await?;
+            changed |= !attached.is_empty();
         }
-        Ok(Outcome { changed, ..outcome(&work, &pushed) })
+        Ok(Outcome { changed, ..outcome(&work, &pushed) }.with("attached", attached))
     }
 }
