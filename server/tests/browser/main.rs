@@ -93,6 +93,8 @@ fn journey(width: u32) {
 
     // What only the server knows stands beside its field, and the rest of the form is kept.
     browser.link("Add another").click();
+    // Both pages have the same fields.
+    browser.until("a new form", || browser.title().starts_with("New record").then_some(()));
     browser.find("#field-title").write("Odes");
     browser.find("#field-isbn").write("1");
     browser.find("button.primary").click();
