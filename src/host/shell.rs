@@ -71,7 +71,7 @@ pub(super) struct Shell {
 
 /// The shell's own functions. `crud_bye` is its end: what `exit` in its directory says, then the directory goes. `crud_e FLAGS CHECK APPLY` runs an entry; `crud_m` marks an end in both streams.
 /// What users write is evaluated in a subshell, so that neither `exit` nor a syntax error ends the shell, and never reads its stdin.
-const PRELUDE: &str = r#"unset p st src o g m rec force fol mt at bn bk va c h l re ss ins pos fm cr do dm n f s a x k d t b
+const PRELUDE: &str = r#"unset p st src o g m rec force fol mt at bn bk va c ct h l re ss ins pos fm cr do dm n f s a x k d t b
 crud_m() { printf '\n%s %s\n' "$crud_n" "$1"; printf '\n%s %s\n' "$crud_n" "$1" >&2; }
 crud_bye() { [ ! -d "$crud_dir" ] || { [ ! -f "$crud_dir/exit" ] || . "$crud_dir/exit"; rm -rf "$crud_dir"; }; }
 crud_r() { crud_t=$1; set --; eval "$crud_t"; }

@@ -2,6 +2,7 @@
 //! channels are opened through its control socket.
 
 use std::borrow::Cow;
+use std::io::Write as _;
 use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -21,7 +22,6 @@ use super::target::{ConnectError, SshTarget};
 /// A login.
 pub(super) struct Master {
     socket: PathBuf,
-    host: String,
     /// Length of its log when the login was done.
     said: usize,
     folder: TempDir,
@@ -87,7 +87,7 @@ impl Master {
             reason: format!("could not reach ssh's control socket: {error}"),
             hint: None,
         })?;
-        Ok(Self { _held: held, socket, host: target.host.clone(), said: text.len(), folder })
+        Ok(Self { _held: held, socket, said: text.len(), folder })
     }
 
     /// What ssh said since the login: why the connection ended.
@@ -136,9 +136,8 @@ impl Master {
 
     /// Ends the login.
     pub(super) async fn close(&self) {
-        let exit =
-            exit(&self.socket, &self.host).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
-        let _ = tokio::time::timeout(Duration::from_secs(3), exit).await;
+        let socket = self.socket.clone();
+        let _ = tokio::task::spawn_blocking(move || terminate(&socket)).await;
     }
 }
 
@@ -146,23 +145,24 @@ impl Drop for Master {
     fn drop(&mut self) {
         // On paths that did not close; a master that this misses ends by its idle limit.
         if self.socket.exists() {
-            let _ = std::process::Command::new("ssh")
-                .arg("-S")
-                .arg(&self.socket)
-                .args(["-O", "exit", "--", &self.host])
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .spawn()
-                .and_then(|mut child| child.wait());
+            let _ = terminate(&self.socket);
         }
     }
 }
 
-fn exit(socket: &Path, host: &str) -> Command {
-    let mut command = Command::new("ssh");
-    command.arg("-S").arg(socket).args(["-O", "exit", "--", host]);
-    command
+/// Asks a master to end, as `ssh -O exit` does, without a process for it. `openssh-mux-client` has no such request; its numbers are
+/// those of OpenSSH's PROTOCOL.mux. Waits, three seconds at most, until
+/// the master has closed the connection; one that doesn't ends by its idle limit.
+fn terminate(socket: &Path) -> std::io::Result<()> {
+    const HELLO: u32 = 0x0000_0001;
+    const VERSION: u32 = 4;
+    const TERMINATE: u32 = 0x1000_0005;
+    const REQUEST: u32 = 0;
+    let mut stream = std::os::unix::net::UnixStream::connect(socket)?;
+    stream.set_read_timeout(Some(Duration::from_secs(3)))?;
+    let words = [8, HELLO, VERSION, 8, TERMINATE, REQUEST];
+    stream.write_all(&words.map(u32::to_be_bytes).concat())?;
+    std::io::copy(&mut stream, &mut std::io::sink()).map(drop)
 }
 
 /// A folder of ours alone. The control socket's path (with 17 bytes that ssh adds for a moment) has to fit into 104.

@@ -59,12 +59,14 @@ impl<'de> Deserialize<'de> for Mode {
 }
 
 /// `crud_attrs PATH OWNER GROUP MODE [-h]`: makes them so; empty ones are left alone. What does not exist (in a check) is passed over.
+/// `crud_what NAME PATH` tells what is there; it asks `stat` no second time where nothing was changed since `crud_attrs` did.
 pub(super) static ATTRS: ShellFunction = ShellFunction {
     name: "crud_attrs",
     text: r#"crud_attrs() {
 [ -e "$1" ] || [ -L "$1" ] || return 0
-ca_p=$1; ca_h=$5; ca_s=$(stat -L -c '%u %g %U %G %a' -- "$1") || crud_fail "can't stat $1"
-[ -z "$5" ] || ca_s=$(stat -c '%u %g %U %G %a' -- "$1")
+ca_p=$1; ca_h=$5; ca_l=-L; [ -z "$5" ] || ca_l=
+ca_s=$(stat $ca_l -c '%u %g %U %G %a %s %F' -- "$1") || crud_fail "can't stat $1"
+[ -n "$ca_l" ] && [ -L "$1" ] || { cw_p=$1; cw_s=$ca_s; }
 set -- "$2" "$3" "$4" $ca_s; ca_c=
 [ -z "$1" ] || [ "$1" = "$4" ] || [ "$1" = "$6" ] || { ca_c=1; crud_do crud_own chown "$1"; }
 [ -z "$2" ] || [ "$2" = "$5" ] || [ "$2" = "$7" ] || { ca_c=1; crud_do crud_own chgrp "$2"; }
@@ -79,14 +81,15 @@ chmod "$1" "$cs_t" && chmod "$2" "$cs_t" && stat -c %a "$cs_t"; rm -rf "$cs_t"; 
 crud_what() {
 crud_say "$1" "$2"
 if [ -e "$2" ] || [ -L "$2" ]; then
-cw_s=$(stat -c '%u %g %U %G %a %s %F' -- "$2"); set -- $cw_s
-crud_num uid "$1"; crud_num gid "$2"; crud_say owner "$3"; crud_say group "$4"; crud_say mode "$(printf '%04d' "$5")"; crud_num size "$6"
+if [ "$cw_p" != "$2" ] || { [ "$do" = 1 ] && [ -n "$crud_ch" ]; }; then cw_s=$(stat -c '%u %g %U %G %a %s %F' -- "$2"); fi
+set -- $cw_s; cw_m=000$5
+crud_num uid "$1"; crud_num gid "$2"; crud_say owner "$3"; crud_say group "$4"; crud_say mode "${cw_m#"${cw_m%????}"}"; crud_num size "$6"
 case $7 in directory) crud_say state directory;; symbolic) crud_say state link;; *) crud_say state file;; esac
 fi; }"#,
     needs: &[&GUARD],
 };
 
-/// `crud_put`: makes a file's content so. `p` its path, `h` the SHA-1 of what it should hold, `c` a file with that (in an apply),
+/// `crud_put`: makes a file's content so. `p` its path, `h` the SHA-1 of what it should hold, `c` a file with that, or `ct` it itself (in an apply),
 /// `bn` a name for it in `p` where that is a directory, `force=no` only where it is missing, `bk` keep the old one, `va` a command that
 /// must accept it, `fol` write through a link, `o g m` its owner, group and mode.
 pub(super) static PUT: ShellFunction = ShellFunction {
@@ -106,8 +109,8 @@ crud_attrs "$p" "$o" "$g" "$m"
 crud_say checksum "$h"; crud_what dest "$p"; }
 crud_put_write() {
 cp_u=$(umask); cp_t=$cp_d/.crud$$.${p##*/}
-(umask 077; set -C; cat "$c" >"$cp_t") || { rm -f -- "$cp_t"; crud_fail "can't write to $cp_d (is the disk full, or read-only?)"; }
-[ -s "$c" ] && [ ! -s "$cp_t" ] && { rm -f -- "$cp_t"; crud_fail "can't write to $cp_d"; }
+(umask 077; set -C; if [ -n "$ct" ]; then printf %s "$ct" >"$cp_t"; else cat "${c:-/dev/null}" >"$cp_t"; fi) || { rm -f -- "$cp_t"; crud_fail "can't write to $cp_d (is the disk full, or read-only?)"; }
+[ -n "$ct" ] || [ -s "$c" ] && [ ! -s "$cp_t" ] && { rm -f -- "$cp_t"; crud_fail "can't write to $cp_d"; }
 if [ -e "$p" ]; then chmod "$(stat -c %a -- "$p")" "$cp_t"; chown "$(stat -c %u:%g -- "$p")" "$cp_t" 2>/dev/null
 else chmod "$(printf %o $((0666 & ~cp_u)))" "$cp_t"; fi
 crud_attrs "$cp_t" "$o" "$g" "$m"

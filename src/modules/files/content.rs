@@ -107,9 +107,7 @@ impl Content {
         match self.text().filter(|_| self.bytes.len() <= SMALL) {
             // A small text needs no file of its own but the one that it is written to.
             Some(text) => {
-                script.line("c=$(mktemp /tmp/crudctl.XXXXXX) || exit 1");
-                script.line("trap 'rm -f \"$c\"' 0");
-                script.line(format!("printf %s {} >\"$c\" || exit 1", quote(text)));
+                script.line(format!("ct={}", quote(text)));
             }
             None => {
                 let file = script.upload(Arc::clone(&self.bytes));

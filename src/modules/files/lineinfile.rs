@@ -95,7 +95,7 @@ pub(super) enum Drift {
     Content(Box<Content>),
 }
 
-/// `p=PATH l=LINE re=ERE … crud_line`: what `awk` can decide.
+/// `p=PATH l=LINE re=ERE … crud_line`: what `awk` can decide. Only where it finds something to change is there a second run, into a file.
 static LINE: ShellFunction = ShellFunction {
     name: "crud_line",
     text: r#"crud_line_awk='
@@ -113,18 +113,19 @@ for(i=1;i<=NR;i++) { if (!h && at==i && POS=="before") print LN; print L[i]; if 
 print m >"/dev/stderr"; exit 0 }'
 crud_line() {
 [ ! -d "$p" ] || crud_fail "Path $p is a directory !"
-cl_t=$(mktemp -d /tmp/crudctl.XXXXXX) || exit 1; trap 'rm -rf "$cl_t"' 0; cl_i=$p; cl_n=
+cl_i=$p; cl_n=
 if [ ! -e "$p" ]; then
 [ "$st" != absent ] || { crud_say msg 'file not present'; return 0; }
 [ -n "$cr" ] || { crud_num rc 257; crud_fail "Destination $p does not exist !"; }
 cl_n=1; cl_i=/dev/null; fi
 export l re ss ins pos fm st
+awk "$crud_line_awk" "$cl_i" >/dev/null 2>&1; [ $? != 3 ] || { crud_say msg ''; crud_attrs "$p" "$o" "$g" "$m"; return 0; }
+cl_t=$(mktemp -d /tmp/crudctl.XXXXXX) || exit 1; trap 'rm -rf "$cl_t"' 0
 awk "$crud_line_awk" "$cl_i" >"$cl_t/new" 2>"$cl_t/msg"; cl_s=$?
 case $cl_s in
 0) crud_say msg "$(cat "$cl_t/msg")"; c=$cl_t/new; fol=1
 if [ -n "$cl_n" ] && [ "$do" = 1 ]; then case $p in */*) [ -d "${p%/*}" ] || mkdir -p -- "${p%/*}";; esac; fi
 h=$(sha1sum <"$c"); h=${h%% *}; crud_put ;;
-3) crud_say msg ''; crud_attrs "$p" "$o" "$g" "$m" ;;
 *) crud_fail "$(cat "$cl_t/msg")" ;;
 esac; }"#,
     needs: &[&PUT],
