@@ -72,6 +72,15 @@ fn a_key_logs_in_and_its_role_holds() {
         assert!(answer.body.contains("href=\"/login\""), "{open}");
     }
     assert!(!get("/ui/notes", "").body.contains("Add record"));
+    // The reference says which requests need a key.
+    let reference = get("/docs", "").body;
+    let example = |id: &str| {
+        let (_, article) = reference.split_once(&format!("<article id=\"{id}\"")).expect("an operation");
+        article.split_once("</article>").expect("its end").0.to_owned()
+    };
+    let (public, asked) = (example("list_notes"), example("create_notes"));
+    assert!(public.contains("Everybody may ask.") && !public.contains("Bearer $KEY"), "{public}");
+    assert!(!asked.contains("Everybody may ask.") && asked.contains("Bearer $KEY"), "{asked}");
 
     // A wrong key.
     for (wrong, said) in
