@@ -15,25 +15,33 @@ fn cut(at: OffsetDateTime) -> OffsetDateTime {
 
 /// `2025-05-20T22:22:46.243212Z`: the generic API, and how `SQLite` stores it (it sorts as text).
 pub fn rfc3339(at: OffsetDateTime) -> String {
-    format(at, 'T', "Z")
+    format(at, "T", "Z")
 }
 
 /// `2025-05-20 22:22:46.243212`: as the employees service of seed 000 answers.
 pub fn spaced(at: OffsetDateTime) -> String {
-    format(at, ' ', "")
+    format(at, " ", "")
 }
 
-fn format(at: OffsetDateTime, between: char, end: &str) -> String {
-    format!(
-        "{:04}-{:02}-{:02}{between}{:02}:{:02}:{:02}.{:06}{end}",
-        at.year(),
-        u8::from(at.month()),
-        at.day(),
-        at.hour(),
-        at.minute(),
-        at.second(),
-        at.microsecond()
-    )
+fn format(at: OffsetDateTime, between: &str, end: &str) -> String {
+    // Digit by digit, since a page of rows has a hundred of these. Years are 1 to 9999: see `parse`.
+    let parts = [
+        ("", at.year().unsigned_abs(), 4),
+        ("-", u8::from(at.month()).into(), 2),
+        ("-", at.day().into(), 2),
+        (between, at.hour().into(), 2),
+        (":", at.minute().into(), 2),
+        (":", at.second().into(), 2),
+        (".", at.microsecond(), 6),
+    ];
+    let mut text = String::with_capacity(27);
+    for (before, value, digits) in parts {
+        text.push_str(before);
+        let digit = |place| char::from_digit(value / 10_u32.pow(place) % 10, 10).unwrap_or('0');
+        text.extend((0..digits).rev().map(digit));
+    }
+    text.push_str(end);
+    text
 }
 
 /// Reads RFC 3339 in any offset; years 1 to 9999 in UTC, since not every database keeps others.

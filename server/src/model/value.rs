@@ -1,5 +1,6 @@
 //! A value on its way between JSON and a database.
 
+use serde::{Serialize, Serializer};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -45,18 +46,25 @@ pub enum Value {
     Json(serde_json::Value),
 }
 
-impl Value {
-    /// As the generic API writes it.
-    pub fn to_json(&self) -> serde_json::Value {
+/// As the generic API writes it.
+impl Serialize for Value {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
-            Self::Null => serde_json::Value::Null,
-            Self::Text(text) => text.as_str().into(),
-            Self::Int(number) => (*number).into(),
-            Self::Float(number) => (*number).into(),
-            Self::Bool(flag) => (*flag).into(),
-            Self::Uuid(id) => id.to_string().into(),
-            Self::Time(at) => clock::rfc3339(*at).into(),
-            Self::Json(document) => document.clone(),
+            Self::Null => serializer.serialize_none(),
+            Self::Text(text) => serializer.serialize_str(text),
+            Self::Int(number) => serializer.serialize_i64(*number),
+            Self::Float(number) => serializer.serialize_f64(*number),
+            Self::Bool(flag) => serializer.serialize_bool(*flag),
+            Self::Uuid(id) => serializer.serialize_str(id.hyphenated().encode_lower(&mut Uuid::encode_buffer())),
+            Self::Time(at) => serializer.serialize_str(&clock::rfc3339(*at)),
+            Self::Json(document) => document.serialize(serializer),
         }
+    }
+}
+
+impl Value {
+    /// As a JSON value.
+    pub fn to_json(&self) -> serde_json::Value {
+        serde_json::json!(self)
     }
 }

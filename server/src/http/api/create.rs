@@ -52,7 +52,7 @@ fn read(resource: &Resource, body: Json) -> Result<(Vec<Row>, Json), Problem> {
     let items = match body {
         Json::Object(object) => {
             let row = records::read_new(resource, &object)?;
-            let answer = list::shown(resource, &row, None);
+            let answer = list::shown(resource, &row);
             return Ok((vec![row], answer));
         }
         Json::Array(items) => items,
@@ -75,7 +75,7 @@ fn read(resource: &Resource, body: Json) -> Result<(Vec<Row>, Json), Problem> {
     if !wrong.is_empty() {
         return Err(Problem::fields(wrong));
     }
-    let answer: Vec<Json> = rows.iter().map(|row| list::shown(resource, row, None)).collect();
+    let answer: Vec<Json> = rows.iter().map(|row| list::shown(resource, row)).collect();
     Ok((rows, json!({ "items": answer })))
 }
 

@@ -1,6 +1,7 @@
 //! `GET /api/{resource}`: filters, order, pages, and a choice of fields.
 
-use serde_json::{Map, Value as Json};
+use serde::ser::{Serialize, SerializeMap as _, Serializer};
+use serde_json::{Value as Json, json};
 
 use super::cursor;
 use crate::model::{Resource, Store};
@@ -161,28 +162,63 @@ fn filter(resource: &Resource, name: &str, value: &str) -> Result<Condition, Str
 }
 
 /// The answer: one page, and the cursor of the next where there are more rows than the page has.
-pub(super) fn page(resource: &Resource, query: &Query, mut rows: Vec<Row>) -> (Json, Option<String>) {
+pub(super) fn page<'a>(resource: &'a Resource, query: &Query, mut rows: Vec<Row>) -> Page<'a> {
     let limit = query.select.limit.unwrap_or(LIMIT) as usize - 1;
     let next = (rows.len() > limit).then(|| {
         rows.truncate(limit);
         rows.last().map(|row| cursor::write(resource, &query.select.sort, row))
     });
     let next = next.flatten();
-    let items: Vec<Json> = rows.iter().map(|row| shown(resource, row, query.fields.as_deref())).collect();
-    let mut body = Map::new();
-    body.insert("items".into(), items.into());
-    body.insert("next".into(), next.clone().into());
-    (Json::Object(body), next)
+    Page { columns: Columns::of(resource, query.fields.as_deref()), rows, next }
 }
 
-/// A row as JSON: id, fields, times; only those of `only` if it is given.
-pub(super) fn shown(resource: &Resource, row: &Row, only: Option<&[String]>) -> Json {
-    let mut object = Map::new();
-    for (column, value) in resource.columns().iter().zip(row) {
-        let wanted = only.is_none_or(|only| only.iter().any(|name| name == column.name));
-        if wanted && visible(resource, column.name) {
-            object.insert(column.name.to_owned(), value.to_json());
-        }
+/// A page of rows.
+pub(super) struct Page<'a> {
+    columns: Columns<'a>,
+    rows: Vec<Row>,
+    /// The cursor of the page behind it.
+    pub(super) next: Option<String>,
+}
+
+impl Serialize for Page<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let items: Vec<Item<'_>> = self.rows.iter().map(|row| self.columns.item(row)).collect();
+        let mut page = serializer.serialize_map(Some(2))?;
+        page.serialize_entry("items", &items)?;
+        page.serialize_entry("next", &self.next)?;
+        page.end()
     }
-    Json::Object(object)
+}
+
+/// The columns that an answer shows: id, fields, times; only those of `only` if it is given.
+pub(super) struct Columns<'a>(Vec<(usize, &'a str)>);
+
+impl<'a> Columns<'a> {
+    pub(super) fn of(resource: &'a Resource, only: Option<&[String]>) -> Self {
+        let wanted = |name: &str| only.is_none_or(|only| only.iter().any(|wanted| wanted == name));
+        let columns = resource.columns().into_iter().map(|column| column.name).enumerate();
+        Self(columns.filter(|(_, name)| wanted(name) && visible(resource, name)).collect())
+    }
+
+    /// A row as a JSON object.
+    pub(super) fn item<'r>(&'r self, row: &'r Row) -> Item<'r> {
+        Item { columns: &self.0, row }
+    }
+}
+
+/// A row on its way into an answer: written as it is, not built up as a JSON value first.
+pub(super) struct Item<'a> {
+    columns: &'a [(usize, &'a str)],
+    row: &'a Row,
+}
+
+impl Serialize for Item<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.columns.iter().map(|(index, name)| (name, &self.row[*index])))
+    }
+}
+
+/// A row as a JSON value.
+pub(super) fn shown(resource: &Resource, row: &Row) -> Json {
+    json!(Columns::of(resource, None).item(row))
 }

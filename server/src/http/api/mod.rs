@@ -15,7 +15,7 @@ use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
-use serde_json::Value as Json;
+use serde::Serialize;
 use uuid::Uuid;
 
 use super::{App, query};
@@ -40,9 +40,9 @@ async fn list_rows(
     // One row more than the page has tells whether there is a next page.
     query.select.limit = query.select.limit.map(|limit| limit + 1);
     let rows = app.database.select(resource, &query.select).await?;
-    let (body, next) = list::page(resource, &query, rows);
-    let mut response = json(StatusCode::OK, &body);
-    if let Some(link) = next.and_then(|next| link(&resource.name, &pairs, &next)) {
+    let page = list::page(resource, &query, rows);
+    let mut response = json(StatusCode::OK, &page);
+    if let Some(link) = page.next.and_then(|next| link(&resource.name, &pairs, &next)) {
         response.headers_mut().insert(header::LINK, link);
     }
     Ok(response)
@@ -77,13 +77,14 @@ pub(super) fn item(app: &App, path: Segments) -> Result<(&Resource, Uuid), Probl
     Ok((resource, Uuid::try_parse(&id).map_err(|_| Problem::not_found("row"))?))
 }
 
-fn json(status: StatusCode, body: &Json) -> Response {
-    (status, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
+fn json(status: StatusCode, body: &impl Serialize) -> Response {
+    let text = serde_json::to_string(body).expect("keys of answers are text");
+    (status, [(header::CONTENT_TYPE, "application/json")], text).into_response()
 }
 
 /// A row with its entity tag.
 fn row(status: StatusCode, resource: &Resource, row: &Row, only: Option<&[String]>) -> Response {
-    let mut response = json(status, &list::shown(resource, row, only));
+    let mut response = json(status, &list::Columns::of(resource, only).item(row));
     response.headers_mut().insert(header::ETAG, precondition::etag(version(row)));
     response
 }
