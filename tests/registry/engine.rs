@@ -103,7 +103,7 @@ pub(crate) fn standin(scripts: &[(&str, &str)]) -> tempfile::NamedTempFile {
         std::fs::create_dir_all(root.path().join(folder)).expect("a folder");
     }
     std::fs::copy("/bin/busybox", root.path().join("bin/busybox")).expect("busybox (tests/run installs it)");
-    for applet in ["sh", "cat", "echo", "find", "test", "true"] {
+    for applet in ["sh", "cat", "echo", "find", "sleep", "test", "true"] {
         std::os::unix::fs::symlink("busybox", root.path().join("bin").join(applet)).expect("a link");
     }
     for (program, text) in scripts {

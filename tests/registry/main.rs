@@ -8,6 +8,7 @@ mod images;
 #[path = "../lab/lab.rs"]
 mod lab;
 mod meeting;
+mod modules;
 mod project;
 mod proxy;
 mod server;

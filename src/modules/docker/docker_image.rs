@@ -100,7 +100,7 @@ enum State {
     Present,
 }
 
-fn latest() -> String {
+pub(super) fn latest() -> String {
     "latest".to_owned()
 }
 
@@ -283,10 +283,7 @@ impl ControllerModule for DockerImage {
 impl DockerImage {
     /// The name with its tag.
     fn full(&self) -> anyhow::Result<String> {
-        let reference: Reference =
-            self.name.parse().with_context(|| format!("`{}` is no name of an image", self.name))?;
-        let tagged = reference.tag.is_some() || reference.digest.is_some() || self.name.starts_with("sha256:");
-        Ok(if tagged { self.name.clone() } else { format!("{}:{}", self.name, self.tag) })
+        full_name(&self.name, &self.tag)
     }
 
     async fn build(&self, engine: &Engine, name: &str, cx: &Context, host: &dyn Access) -> anyhow::Result<String> {
@@ -355,6 +352,16 @@ impl DockerImage {
     }
 }
 
+/// A name with a tag, which counts where the name has none of its own.
+///
+/// # Errors
+/// It is no name of an image.
+pub(super) fn full_name(name: &str, tag: &str) -> anyhow::Result<String> {
+    let reference: Reference = name.parse().with_context(|| format!("`{name}` is no name of an image"))?;
+    let tagged = reference.tag.is_some() || reference.digest.is_some() || name.starts_with("sha256:");
+    Ok(if tagged { name.to_owned() } else { format!("{name}:{tag}") })
+}
+
 /// Pulls an image, as the host is logged in to its registry.
 pub(super) async fn pull(
     docker: &Docker,
@@ -384,7 +391,7 @@ pub(super) async fn pull(
 }
 
 /// Pushes an image; whether the registry got something new.
-async fn push(docker: &Docker, image: &str, host: &dyn Access) -> anyhow::Result<bool> {
+pub(super) async fn push(docker: &Docker, image: &str, host: &dyn Access) -> anyhow::Result<bool> {
     let reference: Reference = image.parse()?;
     let credentials = credentials(host).await?.remove(&registry_key(&reference.registry));
     let options = query::PushImageOptionsBuilder::default().tag(reference.tag_or_latest()).build();

@@ -2,12 +2,17 @@
 
 mod answers;
 mod container;
+mod container_exec;
+mod container_info;
 mod container_spec;
 mod container_values;
 mod docker_image;
 mod endpoint;
 pub mod engine;
 mod image;
+mod image_info;
+mod image_pull;
+mod image_push;
 mod inspect;
 mod login;
 mod network;
@@ -26,7 +31,12 @@ const DOCKER: &[&str] = &["community.docker", "community.general"];
 /// The modules of this group.
 pub(super) const TABLE: &[Descriptor] = &[
     Descriptor::controller::<container::DockerContainer>("docker_container", DOCKER),
+    Descriptor::controller::<container_exec::DockerContainerExec>("docker_container_exec", DOCKER),
+    Descriptor::controller::<container_info::DockerContainerInfo>("docker_container_info", DOCKER),
     Descriptor::controller::<docker_image::DockerImage>("docker_image", DOCKER),
+    Descriptor::controller::<image_info::DockerImageInfo>("docker_image_info", DOCKER),
+    Descriptor::controller::<image_pull::DockerImagePull>("docker_image_pull", DOCKER),
+    Descriptor::controller::<image_push::DockerImagePush>("docker_image_push", DOCKER),
     Descriptor::controller::<network::DockerNetwork>("docker_network", DOCKER),
     Descriptor::controller::<volume::DockerVolume>("docker_volume", DOCKER),
     Descriptor::controller::<login::DockerLogin>("docker_login", DOCKER),
