@@ -18,6 +18,9 @@ use super::object::{Id, text};
 
 /// How long a server that answered before may be silent, or ask for patience.
 const PATIENCE: Duration = Duration::from_mins(1);
+/// How long the server may leave a request without a byte. It gives up the slowest itself after that: a webhook has ten seconds, or what
+/// its `timeoutSeconds` says, 30 at most.
+const SILENCE: Duration = Duration::from_secs(35);
 /// Objects of one page of a list.
 const PAGE: usize = 500;
 
@@ -58,7 +61,8 @@ impl Cluster {
     /// # Errors
     /// There is no configuration, or it is wrong.
     pub(crate) async fn connect(place: &Place) -> anyhow::Result<Self> {
-        let config = config(place).await?;
+        let mut config = config(place).await?;
+        config.read_timeout = Some(SILENCE);
         let namespace = config.default_namespace.clone();
         let client = Client::try_from(config).map_err(said).context("the kubeconfig can't be used")?;
         Ok(Self { client, namespace, kinds: Mutex::default(), answered: AtomicBool::new(false) })
@@ -83,12 +87,13 @@ impl Cluster {
         let since = Instant::now();
         let mut pause = Duration::from_millis(100);
         loop {
-            let error = match self.client.request_text(request(method, path, content)?).await {
+            let answer = self.client.request_text(request(method, path, content)?).await;
+            if matches!(&answer, Ok(_) | Err(Error::Api(_))) {
+                self.answered.store(true, Ordering::Relaxed);
+            }
+            let error = match answer {
                 Err(error) if transient(&error) => error,
-                other => {
-                    self.answered.store(true, Ordering::Relaxed);
-                    return other;
-                }
+                other => return other,
             };
             // Who never answered is told about at once: the address may be wrong.
             if !self.answered.load(Ordering::Relaxed) || since.elapsed() > PATIENCE {

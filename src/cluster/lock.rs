@@ -14,6 +14,8 @@ use super::object::{number, text};
 const LASTS: i64 = 60;
 /// How often it is renewed.
 const RENEWED: Duration = Duration::from_secs(15);
+/// How long after a renewal the next may take to succeed: the work ends before another may take the lock.
+const TRUSTED: Duration = Duration::from_secs(50);
 
 /// A lock that is held.
 pub(crate) struct Lock<'a> {
@@ -46,6 +48,19 @@ fn has_expired(lease: &Value) -> bool {
     renewed.is_ok_and(|at| jiff::Timestamp::now().as_second() - at.as_second() > lasts)
 }
 
+/// Whether a lease is the one that was sent: the answer to a request can be lost, and its repetition meets what the first one made.
+fn is_same(lease: &Value, sent: &Value) -> bool {
+    let acquired = |lease: &Value| text(lease, "/spec/acquireTime").parse::<jiff::Timestamp>().ok();
+    text(lease, "/spec/holderIdentity") == text(sent, "/spec/holderIdentity")
+        && acquired(sent).is_some_and(|at| acquired(lease) == Some(at))
+}
+
+/// Options that remove only the very lease that was looked at.
+fn only(lease: &Value) -> Value {
+    let seen = &lease["metadata"];
+    json!({"preconditions": {"uid": seen["uid"], "resourceVersion": seen["resourceVersion"]}})
+}
+
 fn now() -> String {
     format!("{:.6}", jiff::Timestamp::now())
 }
@@ -66,20 +81,21 @@ pub(crate) async fn take<'a>(
     let owner = me(by);
     let until = tokio::time::Instant::now() + wait;
     loop {
-        let lease = json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+        let sent = json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
             "metadata": {"name": name, "namespace": namespace, "labels": {"app.kubernetes.io/managed-by": "crudctl"}},
             "spec": {"holderIdentity": owner, "leaseDurationSeconds": LASTS, "acquireTime": now(), "renewTime": now()}});
-        match cluster.call(&Method::POST, &leases, Some(("application/json", &lease))).await {
+        match cluster.call(&Method::POST, &leases, Some(("application/json", &sent))).await {
             Ok(_) => return Ok(Ok(Lock { cluster, path, owner })),
             Err(error) if code(&error) == Some(409) => {}
             Err(error) => return Err(said(error)).context("the lock can't be taken"),
         }
         let Some(lease) = cluster.get(&path).await? else { continue };
+        if is_same(&lease, &sent) {
+            return Ok(Ok(Lock { cluster, path, owner }));
+        }
         let holder = text(&lease, "/spec/holderIdentity");
         if has_expired(&lease) || is_gone(holder, by) {
-            // Only the very lease that was judged.
-            let own = json!({"preconditions": {"uid": lease["metadata"]["uid"], "resourceVersion": lease["metadata"]["resourceVersion"]}});
-            match cluster.call(&Method::DELETE, &path, Some(("application/json", &own))).await {
+            match cluster.call(&Method::DELETE, &path, Some(("application/json", &only(&lease)))).await {
                 Err(error) if !matches!(code(&error), Some(404 | 409)) => return Err(said(error)),
                 _ => continue,
             }
@@ -111,26 +127,48 @@ impl Lock<'_> {
     /// Ends only where it can't go on.
     async fn renew(&self) -> anyhow::Error {
         loop {
+            let renewed = tokio::time::Instant::now();
             tokio::time::sleep(RENEWED).await;
-            match self.cluster.get(&self.path).await {
-                Ok(Some(lease)) if text(&lease, "/spec/holderIdentity") == self.owner => {}
-                Ok(_) => return anyhow::anyhow!("the lock was lost: another took it"),
-                Err(error) => return error.context("the lock can't be renewed"),
+            match tokio::time::timeout_at(renewed + TRUSTED, self.renew_once()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => return error,
+                Err(_) => {
+                    let silent = TRUSTED.as_secs();
+                    return anyhow::anyhow!("the lock can't be renewed: the API server gave no answer for {silent} s");
+                }
             }
-            let patch = json!({"spec": {"renewTime": now()}});
+        }
+    }
+
+    async fn renew_once(&self) -> anyhow::Result<()> {
+        loop {
+            let lease = self.cluster.get(&self.path).await.context("the lock can't be renewed")?.unwrap_or_default();
+            anyhow::ensure!(text(&lease, "/spec/holderIdentity") == self.owner, "the lock was lost: another took it");
+            // Refused where somebody wrote to it meanwhile.
+            let version = &lease["metadata"]["resourceVersion"];
+            let patch = json!({"metadata": {"resourceVersion": version}, "spec": {"renewTime": now()}});
             let content = Some(("application/merge-patch+json", &patch));
-            if let Err(error) = self.cluster.call(&Method::PATCH, &self.path, content).await {
-                return said(error).context("the lock can't be renewed");
+            match self.cluster.call(&Method::PATCH, &self.path, content).await {
+                Ok(_) => return Ok(()),
+                Err(error) if code(&error) == Some(409) => {}
+                Err(error) => return Err(said(error)).context("the lock can't be renewed"),
             }
         }
     }
 
     async fn give(&self) -> anyhow::Result<()> {
-        let Some(lease) = self.cluster.get(&self.path).await? else { return Ok(()) };
-        if text(&lease, "/spec/holderIdentity") == self.owner {
-            self.cluster.delete(&self.path, &json!({})).await?;
+        loop {
+            let Some(lease) = self.cluster.get(&self.path).await? else { return Ok(()) };
+            if text(&lease, "/spec/holderIdentity") != self.owner {
+                return Ok(());
+            }
+            match self.cluster.call(&Method::DELETE, &self.path, Some(("application/json", &only(&lease)))).await {
+                Ok(_) => return Ok(()),
+                Err(error) if code(&error) == Some(404) => return Ok(()),
+                Err(error) if code(&error) == Some(409) => {}
+                Err(error) => return Err(said(error)),
+            }
         }
-        Ok(())
     }
 }
 
@@ -143,6 +181,79 @@ mod tests {
         assert!(is_gone("ann@desk/4294967294", "bob@desk"));
         assert!(!is_gone("ann@other/4294967294", "bob@desk"));
         assert!(!is_gone(&me("ann@desk"), "bob@desk"));
+    }
+
+    /// An API server of one lease. It keeps the first that it is sent and says that it is busy, as one does that ends at that moment.
+    async fn serve(listener: tokio::net::TcpListener, seen: std::sync::Arc<std::sync::Mutex<Vec<(String, Value)>>>) {
+        use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+        let mut kept: Option<Value> = None;
+        while let Ok((stream, _)) = listener.accept().await {
+            let mut stream = BufReader::new(stream);
+            let (mut head, mut length) = (String::new(), 0);
+            loop {
+                let mut line = String::new();
+                stream.read_line(&mut line).await.expect("a line");
+                if let Some(bytes) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                    length = bytes.trim().parse().expect("a number");
+                }
+                if line.trim().is_empty() {
+                    break;
+                }
+                head.push_str(&line);
+            }
+            let mut body = vec![0; length];
+            stream.read_exact(&mut body).await.expect("a body");
+            let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+            let method = head.split(' ').next().unwrap_or_default().to_owned();
+            let (status, answer) = match (&*method, &kept) {
+                ("POST", None) => {
+                    let mut lease = body.clone();
+                    lease["metadata"]["uid"] = "u1".into();
+                    lease["metadata"]["resourceVersion"] = "7".into();
+                    kept = Some(lease);
+                    (503, json!({"kind": "Status", "status": "Failure", "code": 503, "message": "busy", "reason": ""}))
+                }
+                ("POST", Some(_)) => (
+                    409,
+                    json!({"kind": "Status", "status": "Failure", "code": 409, "message": "there", "reason": "AlreadyExists"}),
+                ),
+                (_, Some(lease)) => (200, lease.clone()),
+                (_, None) => {
+                    (404, json!({"kind": "Status", "status": "Failure", "code": 404, "message": "", "reason": ""}))
+                }
+            };
+            seen.lock().expect("seen").push((method, body));
+            let text = answer.to_string();
+            let head = format!("HTTP/1.1 {status} x\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", text.len());
+            stream.write_all(format!("{head}{text}").as_bytes()).await.expect("sent");
+            stream.shutdown().await.expect("closed");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_lost_is_no_other_holder() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let at = listener.local_addr().expect("an address");
+        let seen = std::sync::Arc::default();
+        let server = tokio::spawn(serve(listener, std::sync::Arc::clone(&seen)));
+        let folder = tempfile::tempdir().expect("a folder");
+        let kubeconfig = folder.path().join("config");
+        let text = json!({"apiVersion": "v1", "kind": "Config", "current-context": "c",
+            "clusters": [{"name": "c", "cluster": {"server": format!("http://{at}")}}],
+            "users": [{"name": "u", "user": {}}], "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}]});
+        std::fs::write(&kubeconfig, text.to_string()).expect("written");
+        let place = super::super::client::Place { kubeconfig: Some(kubeconfig), ..Default::default() };
+        let cluster = Cluster::connect(&place).await.expect("a client");
+        let lock = take(&cluster, "shop", "web", "ann@desk", Duration::ZERO).await.expect("it answers");
+        let lock = lock.map_err(|held| held.0).expect("ours");
+        lock.renew_once().await.expect("renewed");
+        lock.give().await.expect("given back");
+        let seen: Vec<(String, Value)> = seen.lock().expect("seen").clone();
+        let methods: Vec<&str> = seen.iter().map(|(method, _)| &**method).collect();
+        assert_eq!(methods, ["POST", "POST", "GET", "GET", "PATCH", "GET", "DELETE"]);
+        assert_eq!(seen[4].1["metadata"]["resourceVersion"], "7");
+        assert_eq!(seen[6].1["preconditions"], json!({"uid": "u1", "resourceVersion": "7"}));
+        server.abort();
     }
 
     #[test]
