@@ -55,10 +55,18 @@ fn is_same(lease: &Value, sent: &Value) -> bool {
         && acquired(sent).is_some_and(|at| acquired(lease) == Some(at))
 }
 
-/// Options that remove only the very lease that was looked at.
-fn only(lease: &Value) -> Value {
+/// Removes the very lease that was looked at; false where it is another by now.
+async fn remove(cluster: &Cluster, path: &str, lease: &Value) -> anyhow::Result<bool> {
     let seen = &lease["metadata"];
-    json!({"preconditions": {"uid": seen["uid"], "resourceVersion": seen["resourceVersion"]}})
+    let only = json!({"preconditions": {"uid": seen["uid"], "resourceVersion": seen["resourceVersion"]}});
+    match cluster.call(&Method::DELETE, path, Some(("application/json", &only))).await {
+        Ok(_) => Ok(true),
+        Err(error) => match code(&error) {
+            Some(404) => Ok(true),
+            Some(409) => Ok(false),
+            _ => Err(said(error)),
+        },
+    }
 }
 
 fn now() -> String {
@@ -95,10 +103,8 @@ pub(crate) async fn take<'a>(
         }
         let holder = text(&lease, "/spec/holderIdentity");
         if has_expired(&lease) || is_gone(holder, by) {
-            match cluster.call(&Method::DELETE, &path, Some(("application/json", &only(&lease)))).await {
-                Err(error) if !matches!(code(&error), Some(404 | 409)) => return Err(said(error)),
-                _ => continue,
-            }
+            remove(cluster, &path, &lease).await?;
+            continue;
         }
         if tokio::time::Instant::now() >= until {
             let since = text(&lease, "/spec/acquireTime");
@@ -159,14 +165,9 @@ impl Lock<'_> {
     async fn give(&self) -> anyhow::Result<()> {
         loop {
             let Some(lease) = self.cluster.get(&self.path).await? else { return Ok(()) };
-            if text(&lease, "/spec/holderIdentity") != self.owner {
+            let own = text(&lease, "/spec/holderIdentity") == self.owner;
+            if !own || remove(self.cluster, &self.path, &lease).await? {
                 return Ok(());
-            }
-            match self.cluster.call(&Method::DELETE, &self.path, Some(("application/json", &only(&lease)))).await {
-                Ok(_) => return Ok(()),
-                Err(error) if code(&error) == Some(404) => return Ok(()),
-                Err(error) if code(&error) == Some(409) => {}
-                Err(error) => return Err(said(error)),
             }
         }
     }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value as Json};
 use uuid::Uuid;
 
 use super::precondition::{self, Preconditions};
-use super::{Segments, list, row, version};
+use super::{Segments, in_version, list, row, version};
 use crate::http::{App, body, query};
 use crate::model::{Kind, Resource, Value};
 use crate::problem::{Problem, Wrong};
@@ -102,15 +102,14 @@ async fn existing(app: &App, resource: &Resource, id: Uuid) -> Result<Row, Probl
 
 /// The row as the preconditions name it, for a statement's `WHERE`.
 async fn at(app: &App, resource: &Resource, id: Uuid, conditions: &Preconditions) -> Result<Vec<Condition>, Problem> {
-    let mut at = vec![Condition::equal("id", Value::Uuid(id))];
     if !conditions.is_empty() {
         let found = version(&existing(app, resource, id).await?);
         conditions.check(found)?;
         if conditions.names_versions() {
-            at.push(Condition::equal("row_version", Value::Int(found)));
+            return Ok(in_version(id, found).into());
         }
     }
-    Ok(at)
+    Ok(vec![Condition::equal("id", Value::Uuid(id))])
 }
 
 async fn change(
@@ -155,9 +154,7 @@ async fn merge(
             }
         }
         let set = records::read_patch(resource, &patch)?;
-        let at =
-            [Condition::equal("id", Value::Uuid(id)), Condition::equal("row_version", Value::Int(version(&found)))];
-        if let Some(changed) = records::update(&app.database, resource, &set, &at).await? {
+        if let Some(changed) = records::update(&app.database, resource, &set, &in_version(id, version(&found))).await? {
             return Ok(changed);
         }
         if conditions.names_versions() {

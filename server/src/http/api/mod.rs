@@ -21,7 +21,7 @@ use uuid::Uuid;
 use super::{App, query};
 use crate::model::{Resource, Value};
 use crate::problem::Problem;
-use crate::store::Row;
+use crate::store::{Condition, Row};
 
 pub(super) fn routes() -> Router<Arc<App>> {
     Router::new()
@@ -95,4 +95,9 @@ pub(super) fn version(row: &Row) -> i64 {
         Some(Value::Int(version)) => *version,
         _ => 0,
     }
+}
+
+/// The row in exactly this version, for a statement's `WHERE`.
+pub(super) fn in_version(id: Uuid, version: i64) -> [Condition; 2] {
+    [Condition::equal("id", Value::Uuid(id)), Condition::equal("row_version", Value::Int(version))]
 }

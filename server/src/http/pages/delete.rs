@@ -12,16 +12,15 @@ use super::visitor::Visitor;
 use super::{edit, form, record, shown, site};
 use crate::http::App;
 use crate::http::api::{self, Segments};
-use crate::model::{Resource, Value};
+use crate::model::Resource;
 use crate::page::Page;
 use crate::problem::Problem;
-use crate::records;
-use crate::store::{Condition, Row};
+use crate::store::Row;
 
 pub(super) async fn ask(State(app): State<Arc<App>>, visitor: Visitor, path: Segments) -> Result<Page, Problem> {
     let (resource, id) = api::item(&app, path)?;
     edit::must_write(&visitor, resource)?;
-    let row = records::find(&app.database, resource, id).await?.ok_or_else(edit::gone)?;
+    let row = record::stored(&app, resource, id).await?;
     Ok(question(&visitor, resource, &row, false))
 }
 
@@ -34,11 +33,10 @@ pub(super) async fn delete(
 ) -> Result<Response, Problem> {
     let (resource, id) = api::item(&app, path)?;
     let version = form::version(&form::pairs(&app, &headers, body).await?)?;
-    let at = [Condition::equal("id", Value::Uuid(id)), Condition::equal("row_version", Value::Int(version))];
-    if app.database.delete(resource, &at).await? > 0 {
+    if app.database.delete(resource, &api::in_version(id, version)).await? > 0 {
         return Ok(Redirect::to(&format!("/ui/{}?done=deleted", resource.name)).into_response());
     }
-    let row = records::find(&app.database, resource, id).await?.ok_or_else(edit::gone)?;
+    let row = record::stored(&app, resource, id).await?;
     let page = question(&visitor, resource, &row, true);
     Ok(Page { status: StatusCode::CONFLICT, ..page }.into_response())
 }

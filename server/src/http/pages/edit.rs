@@ -15,11 +15,11 @@ use super::{form, shown};
 use crate::auth::Role;
 use crate::http::api::{self, Segments};
 use crate::http::{App, guard, query};
-use crate::model::{Resource, Value};
+use crate::model::Resource;
 use crate::page::Page;
 use crate::problem::Problem;
 use crate::records;
-use crate::store::{Condition, Row};
+use crate::store::Row;
 
 type Segment = Result<Path<String>, PathRejection>;
 
@@ -56,7 +56,7 @@ pub(super) async fn existing(
     RawQuery(raw): RawQuery,
 ) -> Result<Page, Problem> {
     let (resource, id) = api::item(&app, path)?;
-    let row = records::find(&app.database, resource, id).await?.ok_or_else(gone)?;
+    let row = record::stored(&app, resource, id).await?;
     if !visitor.writes(resource.access) {
         return Ok(record::read_only(&visitor, resource, &row));
     }
@@ -75,7 +75,7 @@ pub(super) async fn save(
     let (resource, id) = api::item(&app, path)?;
     let pairs = form::pairs(&app, &headers, body).await?;
     let version = form::version(&pairs)?;
-    let row = records::find(&app.database, resource, id).await?.ok_or_else(gone)?;
+    let row = record::stored(&app, resource, id).await?;
     let texts = form::texts(resource, &pairs);
     if api::version(&row) != version {
         return Ok(lost(&visitor, resource, &row, texts));
@@ -88,12 +88,11 @@ pub(super) async fn save(
     if set.is_empty() {
         return Ok(done("unchanged"));
     }
-    let at = [Condition::equal("id", Value::Uuid(id)), Condition::equal("row_version", Value::Int(version))];
-    match records::update(&app.database, resource, &set, &at).await {
+    match records::update(&app.database, resource, &set, &api::in_version(id, version)).await {
         Ok(Some(_)) => Ok(done("saved")),
         // Somebody was faster between reading and writing.
         Ok(None) => {
-            let row = records::find(&app.database, resource, id).await?.ok_or_else(gone)?;
+            let row = record::stored(&app, resource, id).await?;
             Ok(lost(&visitor, resource, &row, texts))
         }
         Err(problem) => again(&visitor, Filled { texts, ..Filled::of(resource, &row) }, problem),
@@ -110,10 +109,6 @@ pub(super) fn must_write(visitor: &Visitor, resource: &Resource) -> Result<(), P
     } else {
         Err(guard::forbidden(resource.access.write, role))
     }
-}
-
-pub(super) fn gone() -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "this record is not there, or not any more")
 }
 
 /// The form with what was sent and what is wrong with it; a problem that is not of its fields is a page of its own.

@@ -1,15 +1,24 @@
 //! The page of one record: a form for who may change it, else its values.
 
+use axum::http::StatusCode;
 use maud::{Markup, html};
+use uuid::Uuid;
 
 use super::input::{self, Shown};
 use super::visitor::Visitor;
 use super::{form, shown, site};
-use crate::http::api;
+use crate::http::{App, api};
 use crate::model::Resource;
 use crate::page::Page;
-use crate::problem::{At, Wrong};
+use crate::problem::{At, Problem, Wrong};
+use crate::records;
 use crate::store::Row;
+
+/// The record as it is stored; 404 where it is not.
+pub(super) async fn stored(app: &App, resource: &Resource, id: Uuid) -> Result<Row, Problem> {
+    let gone = || Problem::new(StatusCode::NOT_FOUND, "this record is not there, or not any more");
+    records::find(&app.database, resource, id).await?.ok_or_else(gone)
+}
 
 /// What the form of a record shows.
 pub(super) struct Filled<'a> {

@@ -126,3 +126,16 @@ fn introduction(app: &App, document: &Json) -> Markup {
         }
     }
 }
+
+/// A table with a caption, which scrolls by itself where it is too wide.
+fn table(id: &str, caption: &str, heads: [&str; 3], rows: &Markup) -> Markup {
+    html! {
+        div.scroll role="region" aria-labelledby=(id) tabindex="0" {
+            table {
+                caption id=(id) { (caption) }
+                thead { tr { @for head in heads { th scope="col" { (head) } } } }
+                tbody { (rows) }
+            }
+        }
+    }
+}

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 use serde_json::Value as Json;
 
-use super::{example, schema};
+use super::{example, schema, table};
 
 const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
 
@@ -43,7 +43,7 @@ impl<'d> Operation<'d> {
 
     pub(super) fn article(&self, document: &Json) -> Markup {
         // Filters are many and need no words.
-        let (filters, parameters): (Vec<&Json>, Vec<&Json>) = self
+        let (filters, others): (Vec<&Json>, Vec<&Json>) = self
             .parameters
             .iter()
             .partition(|parameter| parameter["in"] == "query" && parameter["description"].is_null());
@@ -55,11 +55,11 @@ impl<'d> Operation<'d> {
                     code { (self.path) }
                 }
                 p { (self.summary()) "." @if everybody { " Everybody may ask." } }
-                @if !parameters.is_empty() { (table(self.id(), "Parameters", &parameters)) }
+                @if !others.is_empty() { (parameters(self.id(), "Parameters", &others)) }
                 @if !filters.is_empty() {
                     details {
                         summary { "Filters (" (filters.len()) ")" }
-                        (table(self.id(), "Filters", &filters))
+                        (parameters(self.id(), "Filters", &filters))
                     }
                 }
                 @if let Some(content) = self.value["requestBody"]["content"].as_object() {
@@ -81,27 +81,19 @@ impl<'d> Operation<'d> {
 
     fn answers(&self) -> Markup {
         let answers = self.value["responses"].as_object();
-        let caption = format!("{}-answers", self.id());
+        let rows = html! {
+            @for (status, answer) in answers.into_iter().flatten() {
+                tr {
+                    th scope="row" { (status) }
+                    td { (body(answer)) }
+                    td { (answer["description"].as_str().unwrap_or_default()) (headers(answer)) }
+                }
+            }
+        };
         html! {
             details {
                 summary { "Answers" }
-                div.scroll role="region" aria-labelledby=(caption) tabindex="0" {
-                    table {
-                        caption id=(caption) { "Answers" }
-                        thead {
-                            tr { th scope="col" { "Status" } th scope="col" { "Body" } th scope="col" { "Meaning" } }
-                        }
-                        tbody {
-                            @for (status, answer) in answers.into_iter().flatten() {
-                                tr {
-                                    th scope="row" { (status) }
-                                    td { (body(answer)) }
-                                    td { (answer["description"].as_str().unwrap_or_default()) (headers(answer)) }
-                                }
-                            }
-                        }
-                    }
-                }
+                (table(&format!("{}-answers", self.id()), "Answers", ["Status", "Body", "Meaning"], &rows))
             }
         }
     }
@@ -152,26 +144,15 @@ fn headers(answer: &Json) -> Markup {
     }
 }
 
-fn table(id: &str, name: &str, parameters: &[&Json]) -> Markup {
-    let caption = format!("{id}-{}", name.to_lowercase());
-    html! {
-        div.scroll role="region" aria-labelledby=(caption) tabindex="0" {
-            table {
-                caption id=(caption) { (name) }
-                thead { tr { th scope="col" { "Name" } th scope="col" { "In" } th scope="col" { "What it is" } } }
-                tbody {
-                    @for parameter in parameters {
-                        tr {
-                            th scope="row" { code { (parameter["name"].as_str().unwrap_or_default()) } }
-                            td { (parameter["in"].as_str().unwrap_or_default()) }
-                            td {
-                                @if let Some(words) = parameter["description"].as_str() { (schema::text(words)) br; }
-                                span.soft { (schema::kind(&parameter["schema"])) (schema::rules(&parameter["schema"])) }
-                            }
-                        }
-                    }
-                }
+fn parameters(id: &str, name: &str, all: &[&Json]) -> Markup {
+    let rows = html! {
+        @for parameter in all {
+            tr {
+                th scope="row" { code { (parameter["name"].as_str().unwrap_or_default()) } }
+                td { (parameter["in"].as_str().unwrap_or_default()) }
+                td { (schema::described(parameter["description"].as_str(), &parameter["schema"])) }
             }
         }
-    }
+    };
+    table(&format!("{id}-{}", name.to_lowercase()), name, ["Name", "In", "What it is"], &rows)
 }

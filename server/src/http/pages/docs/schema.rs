@@ -3,6 +3,8 @@
 use maud::{Markup, html};
 use serde_json::Value as Json;
 
+use super::table;
+
 /// The name of a `$ref`.
 pub(super) fn referred(schema: &Json) -> Option<&str> {
     schema["$ref"].as_str()?.strip_prefix("#/components/schemas/")
@@ -96,31 +98,28 @@ pub(super) fn text(text: &str) -> Markup {
 /// A schema with its properties.
 pub(super) fn article(name: &str, schema: &Json) -> Markup {
     let required: Vec<&str> = schema["required"].as_array().into_iter().flatten().filter_map(Json::as_str).collect();
-    let caption = format!("schema-{name}-properties");
+    let rows = html! {
+        @for (property, schema) in schema["properties"].as_object().into_iter().flatten() {
+            tr {
+                th scope="row" { code { (property) } }
+                td { @if required.contains(&property.as_str()) { "yes" } @else { "no" } }
+                td { (described(schema["description"].as_str(), schema)) }
+            }
+        }
+    };
     html! {
         article id={ "schema-" (name) } aria-labelledby={ "schema-" (name) "-name" } {
             h3 id={ "schema-" (name) "-name" } { code { (name) } }
             @if let Some(text) = schema["description"].as_str().filter(|text| !text.is_empty()) { p.soft { (text) } }
-            div.scroll role="region" aria-labelledby=(caption) tabindex="0" {
-                table {
-                    caption id=(caption) { "Properties" }
-                    thead {
-                        tr { th scope="col" { "Name" } th scope="col" { "Required" } th scope="col" { "What it is" } }
-                    }
-                    tbody {
-                        @for (property, schema) in schema["properties"].as_object().into_iter().flatten() {
-                            tr {
-                                th scope="row" { code { (property) } }
-                                td { @if required.contains(&property.as_str()) { "yes" } @else { "no" } }
-                                td {
-                                    @if let Some(words) = schema["description"].as_str() { (text(words)) br; }
-                                    span.soft { (kind(schema)) (rules(schema)) }
-                                }
-                            }
-                        }
-                    }
-                }
-            }
+            (table(&format!("schema-{name}-properties"), "Properties", ["Name", "Required", "What it is"], &rows))
         }
+    }
+}
+
+/// What a schema is, behind what is said of it.
+pub(super) fn described(words: Option<&str>, schema: &Json) -> Markup {
+    html! {
+        @if let Some(words) = words { (text(words)) br; }
+        span.soft { (kind(schema)) (rules(schema)) }
     }
 }
