@@ -27,6 +27,32 @@ pub(super) struct Work {
     pub group: usize,
 }
 
+/// A check that is made before its turn.
+pub(super) struct Look {
+    /// What the host is asked.
+    pub asked: Asked,
+    parse: ParseCheck<AnyDrift>,
+    timeout: Option<Duration>,
+}
+
+/// What makes a check the same as another.
+#[derive(PartialEq)]
+pub(super) struct Asked {
+    script: Script,
+    environment: Vec<(String, String)>,
+    check_mode: bool,
+}
+
+impl Look {
+    /// The check of a work; none where it would act without asking.
+    pub(super) fn of(work: &Work) -> Option<Self> {
+        let context = Context { ahead: true, ..work.context.clone() };
+        let Check::Ask { script, parse, .. } = work.module.check(&context).ok()? else { return None };
+        let asked = Asked { script, environment: work.environment.clone(), check_mode: context.check_mode };
+        Some(Self { asked, parse, timeout: work.timeout })
+    }
+}
+
 /// How a step ended.
 pub(super) enum End {
     /// With an outcome (a failure among them).
@@ -130,6 +156,32 @@ pub(super) async fn run(
             return;
         }
     }
+}
+
+/// Makes checks in order up to the first that fails or, outside of check mode, finds something to do; returns what was as asked.
+pub(super) async fn look(session: &Session, who: Option<&Become>, looks: Vec<Look>) -> Vec<(Asked, Outcome)> {
+    let entry = |look: &Look| Entry {
+        check: Some(look.asked.script.clone()),
+        environment: look.asked.environment.clone(),
+        timeout: look.timeout,
+        go_on: GoOn { drift: look.asked.check_mode, ask: true, failed: false },
+        ..Entry::default()
+    };
+    let mut replies = session.run(who.cloned(), looks.iter().map(entry).collect());
+    let mut found = vec![];
+    for Look { asked, parse, .. } in looks {
+        let Some(Ok(reply)) = replies.recv().await else { break };
+        match parse(&reply.check.unwrap_or_default()) {
+            Ok(Verdict::Converged(outcome)) => found.push((asked, outcome)),
+            Ok(Verdict::Drift { outcome, .. }) if asked.check_mode => {
+                let changed = !outcome.skipped;
+                found.push((asked, Outcome { changed, ..outcome }));
+            }
+            // What the host may still say rests on what this one will do.
+            _ => break,
+        }
+    }
+    found
 }
 
 fn prepare(index: usize, work: Work) -> Pending {

@@ -227,6 +227,11 @@ impl Sessions {
         Ok(session.clone())
     }
 
+    /// The session of this route, where it is open.
+    pub(super) async fn known(&self, route: &Route) -> Option<Session> {
+        self.open.lock().await.get(&route.key()).and_then(|slot| slot.get().cloned())
+    }
+
     /// The sessions with a host that are open.
     pub(super) async fn of(&self, host: &str) -> Vec<Session> {
         let open = self.open.lock().await;

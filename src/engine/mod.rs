@@ -1,5 +1,6 @@
 //! Runs plays: what happens, in which order, on which hosts, in how few round trips.
 
+mod ahead;
 mod batch;
 mod connection;
 pub mod event;

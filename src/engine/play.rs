@@ -10,6 +10,7 @@ use indexmap::IndexMap;
 use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::ahead::{self, Ahead};
 use super::event::{Event, TaskInfo};
 use super::flow::{Include, Meta};
 use super::handlers::Handler;
@@ -57,6 +58,8 @@ pub(super) struct PlayRun {
     pub any_errors_fatal: bool,
     pub max_fail_percentage: Option<f64>,
     pub forks: usize,
+    /// What is known of tasks before their turn, where several hosts go task by task.
+    pub ahead: Ahead,
     /// What hosts that go by themselves wait for at tasks with a `throttle`, by the task.
     pub turns: Mutex<HashMap<usize, Arc<Semaphore>>>,
     /// Whether a failure took hosts along that had not failed themselves.
@@ -182,6 +185,9 @@ impl PlayRun {
                         continue;
                     }
                 }
+                if active.len() > 1 && self.strategy == Strategy::Linear {
+                    ahead::look(self, &items[at..], &active, section).await;
+                }
                 match &items[at] {
                     Item::Task(task) => self.task(task, &active, section).await,
                     Item::Block(block) => self.block(block, &active, section).await,
@@ -303,6 +309,7 @@ impl PlayRun {
             ran.sort_by_key(|(index, ..)| *index);
             ran.into_iter().map(|(_, host, ran)| (host, ran)).collect()
         };
+        self.ahead.ended(task, ahead::unsettles(self, task, &ran));
         self.after(task, &info, ran, hosts, section).await;
     }
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, RwLock};
 use indexmap::IndexMap;
 use serde_json::Value;
 
+use super::ahead::Ahead;
 use super::event::Event;
 use super::handlers::Handler;
 use super::host::{Host, Standing};
@@ -106,6 +107,7 @@ pub(super) async fn prepare(run: &Arc<Run>, play: &Arc<Play>, dir: &Path) -> Res
         max_fail_percentage: percentage,
         spread: std::sync::atomic::AtomicBool::new(false),
         forks,
+        ahead: Ahead::default(),
         turns: Mutex::default(),
     });
     Ok(Some(Prepared { play, batches }))

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use serde_json::Value;
 
-use super::batch::{self, Work};
+use super::batch::{self, Look, Work};
 use super::connection::Route;
 use super::event::{Event, TaskInfo};
 use super::host::Host;
@@ -25,7 +25,7 @@ use crate::modules::Prepared;
 use crate::text::Node;
 
 /// Most tasks in one batch: a bound for what is planned in vain when an early one fails.
-const MOST: usize = 100;
+pub(super) const MOST: usize = 100;
 
 /// Names whose values a batch may change without a name of their own.
 const VOLATILE: &[&str] = &["hostvars", "vars", "ansible_failed_task", "ansible_failed_result", "ansible_play_hosts"];
@@ -36,7 +36,6 @@ const FACTS: &[&str] = &["setup", "package_facts", "service_facts", "getent", "m
 /// A task of the batch.
 struct Planned {
     task: Arc<Task>,
-    info: TaskInfo,
     scope: TaskScope,
     settings: Settings,
     what: What,
@@ -61,18 +60,8 @@ struct LoopItem {
 
 /// Runs as many of the items (from the first on) as can travel together; returns how many were taken, 0 where that is not for here.
 pub(super) async fn run(play: &Arc<PlayRun>, items: &[Item], host: &Arc<Host>, section: Section) -> usize {
-    let mut planner =
-        Planner { play, host, section, pending: HashSet::new(), route: None, planned: vec![], work: vec![] };
-    let mut taken = 0;
-    for item in items {
-        if !planner.item(item) {
-            break;
-        }
-        taken += 1;
-        if planner.planned.len() >= MOST {
-            break;
-        }
-    }
+    let mut planner = Planner::new(play, host, section);
+    let taken = planner.items(items, MOST);
     if planner.work.len() < 2 {
         return 0;
     }
@@ -81,7 +70,8 @@ pub(super) async fn run(play: &Arc<PlayRun>, items: &[Item], host: &Arc<Host>, s
     taken
 }
 
-struct Planner<'a> {
+/// Plans items for a host, one after another.
+pub(super) struct Planner<'a> {
     play: &'a Arc<PlayRun>,
     host: &'a Arc<Host>,
     section: Section,
@@ -90,9 +80,41 @@ struct Planner<'a> {
     route: Option<Route>,
     planned: Vec<Planned>,
     work: Vec<Work>,
+    /// The checks of the work, where nothing else is asked for.
+    looks: Option<Vec<Look>>,
+    /// Tasks that are none of the host's, by their tags.
+    passed: Vec<Arc<Task>>,
 }
 
-impl Planner<'_> {
+impl<'a> Planner<'a> {
+    fn new(play: &'a Arc<PlayRun>, host: &'a Arc<Host>, section: Section) -> Self {
+        let (pending, planned, work, passed) = (HashSet::new(), vec![], vec![], vec![]);
+        Self { play, host, section, pending, route: None, planned, work, looks: None, passed }
+    }
+
+    /// For checks that are made before their turn.
+    pub(super) fn ahead(play: &'a Arc<PlayRun>, host: &'a Arc<Host>, section: Section) -> Self {
+        Self { looks: Some(vec![]), ..Self::new(play, host, section) }
+    }
+
+    /// Takes items from the first on, until as many tasks are planned; returns how many items that were.
+    pub(super) fn items(&mut self, items: &[Item], most: usize) -> usize {
+        let mut taken = 0;
+        for item in items {
+            if self.planned.len() >= most || !self.item(item) {
+                break;
+            }
+            taken += 1;
+        }
+        taken
+    }
+
+    /// The tasks that were planned, their checks and the way to the host.
+    pub(super) fn looks(self) -> (Vec<Arc<Task>>, Vec<Look>, Option<Route>) {
+        let about = self.planned.into_iter().map(|planned| planned.task).chain(self.passed).collect();
+        (about, self.looks.unwrap_or_default(), self.route)
+    }
+
     /// Takes an item, whole or not at all.
     fn item(&mut self, item: &Item) -> bool {
         match item {
@@ -109,6 +131,10 @@ impl Planner<'_> {
         let (planned, work, pending) = (self.planned.len(), self.work.len(), self.pending.clone());
         if block.tasks.iter().all(|item| self.item(item)) {
             return true;
+        }
+        // A look may end within a block.
+        if self.looks.is_some() {
+            return false;
         }
         self.planned.truncate(planned);
         self.work.truncate(work);
@@ -130,6 +156,7 @@ impl Planner<'_> {
             return false;
         }
         if !self.play.selected(task, self.host, self.section) {
+            self.passed.push(Arc::clone(task));
             return true;
         }
         let used = Arc::new(Mutex::new(HashSet::new()));
@@ -137,13 +164,21 @@ impl Planner<'_> {
         scope.used = Some(Arc::clone(&used));
         let Some((planned, work, route)) = self.plan(task, scope) else { return false };
         let used = used.lock().unwrap_or_else(PoisonError::into_inner);
-        if !self.pending.is_empty()
-            && (used.iter().any(|name| self.pending.contains(name))
-                || used.iter().any(|n| VOLATILE.contains(&n.as_str())))
+        // What other hosts' tasks set is as little known yet.
+        let waits = !self.pending.is_empty() || self.looks.is_some() && !self.planned.is_empty();
+        if used.iter().any(|name| self.pending.contains(name))
+            || waits && used.iter().any(|name| VOLATILE.contains(&name.as_str()))
         {
             return false;
         }
         drop(used);
+        let looks = match &self.looks {
+            None => vec![],
+            Some(_) => match work.iter().map(Look::of).collect::<Option<Vec<Look>>>() {
+                Some(looks) => looks,
+                None => return false,
+            },
+        };
         if let Some(route) = route {
             match &self.route {
                 Some(known) if known.who != route.who => return false,
@@ -155,22 +190,24 @@ impl Planner<'_> {
             self.pending.insert(name.to_owned());
         }
         self.planned.push(planned);
-        self.work.extend(work);
+        match &mut self.looks {
+            Some(all) => all.extend(looks),
+            None => self.work.extend(work),
+        }
         true
     }
 
     fn plan(&self, task: &Arc<Task>, scope: TaskScope) -> Option<(Planned, Vec<Work>, Option<Route>)> {
         let play = self.play;
-        let info = play.info(task, Some(self.host), self.section.handler);
         let items = play.loop_items(task, &scope).ok()?;
         let Some(items) = items else {
             if let Some(end) = play.condition(task, &scope).ok()? {
                 let settings = Settings::default();
                 let what = What::Skipped(end);
-                return Some((Planned { task: Arc::clone(task), info, scope, settings, what }, vec![], None));
+                return Some((Planned { task: Arc::clone(task), scope, settings, what }, vec![], None));
             }
             let (settings, work, route) = self.work(task, &scope)?;
-            let planned = Planned { task: Arc::clone(task), info, scope, settings, what: What::One };
+            let planned = Planned { task: Arc::clone(task), scope, settings, what: What::One };
             return Some((planned, vec![work], Some(route)));
         };
         if items.is_empty() {
@@ -197,7 +234,7 @@ impl Planner<'_> {
         }
         let (settings, route) = found?;
         let what = What::Loop { control, items: planned };
-        Some((Planned { task: Arc::clone(task), info, scope, settings, what }, all, Some(route)))
+        Some((Planned { task: Arc::clone(task), scope, settings, what }, all, Some(route)))
     }
 
     /// The work of one execution; none where it can't travel with others.
@@ -266,6 +303,8 @@ fn acts_on_read(task: &Task) -> bool {
 /// Whose turn it is: a planned task and, in a loop, its item.
 struct Cursor {
     task: usize,
+    /// How the task is shown, from its banner on.
+    info: Option<TaskInfo>,
     item: usize,
     ends: Vec<TaskEnd>,
     began: Instant,
@@ -284,7 +323,7 @@ async fn execute(
         host,
         section,
         planned: &planned,
-        cursor: Cursor { task: 0, item: 0, ends: vec![], began: Instant::now() },
+        cursor: Cursor { task: 0, info: None, item: 0, ends: vec![], began: Instant::now() },
     };
     turn.announce();
     let session = match play.run.sessions.get(route, &play.run.events).await {
@@ -322,12 +361,12 @@ struct Turn<'a> {
 
 impl Turn<'_> {
     /// The banner of the task whose turn it is.
-    fn announce(&self) {
+    fn announce(&mut self) {
         if let Some(planned) = self.planned.get(self.cursor.task) {
-            self.play
-                .run
-                .events
-                .emit(Event::TaskStarted { task: planned.info.clone(), hosts: vec![self.host.name.to_string()] });
+            let info = self.play.info(&planned.task, Some(self.host), self.section.handler);
+            let hosts = vec![self.host.name.to_string()];
+            self.play.run.events.emit(Event::TaskStarted { task: info.clone(), hosts });
+            self.cursor.info = Some(info);
         }
     }
 
@@ -353,22 +392,24 @@ impl Turn<'_> {
 
     /// One execution (or item) ended: reports it, and its task where that is whole. False stops the batch.
     fn end(&mut self, mut end: TaskEnd) -> bool {
-        let Some(planned) = self.planned.get(self.cursor.task) else { return false };
+        let Some((planned, info)) = self.planned.get(self.cursor.task).zip(self.cursor.info.clone()) else {
+            return false;
+        };
         let took = self.cursor.began.elapsed();
         let ignored =
             if end.unreachable { planned.settings.ignore_unreachable } else { planned.settings.ignore_errors };
         match &planned.what {
-            What::Skipped(_) => self.finish(planned, Ran { end, ..Ran::default() }),
+            What::Skipped(_) => self.finish(planned, &info, Ran { end, ..Ran::default() }),
             What::One => {
                 result::judge(&planned.task, &mut end, &self.play.run.templar, &planned.scope);
-                self.finish(planned, Ran { end, ignored, ..Ran::default() })
+                self.finish(planned, &info, Ran { end, ignored, ..Ran::default() })
             }
             What::Loop { control, items } => {
                 let item = &items[self.cursor.item];
                 result::judge(&planned.task, &mut end, &self.play.run.templar, &item.scope);
                 control.mark(&mut end, &item.item, self.cursor.item);
                 let one = Ran { end, ignored, ..Ran::default() };
-                let report = self.play.report(&planned.info, self.host, &one, Some(item.label.clone()), took);
+                let report = self.play.report(&info, self.host, &one, Some(item.label.clone()), took);
                 self.play.run.events.emit(Event::ItemEnded(report));
                 let over = one.end.unreachable;
                 self.cursor.ends.push(one.end);
@@ -378,14 +419,14 @@ impl Turn<'_> {
                     return true;
                 }
                 let end = result::of_loop(std::mem::take(&mut self.cursor.ends));
-                self.finish(planned, Ran { end, ignored, ..Ran::default() })
+                self.finish(planned, &info, Ran { end, ignored, ..Ran::default() })
             }
         }
     }
 
-    fn finish(&mut self, planned: &Planned, mut ran: Ran) -> bool {
+    fn finish(&mut self, planned: &Planned, info: &TaskInfo, mut ran: Ran) -> bool {
         let took = self.cursor.began.elapsed();
-        self.play.finish(&planned.task, &planned.info, self.host, &planned.scope, &mut ran, self.section, took);
+        self.play.finish(&planned.task, info, self.host, &planned.scope, &mut ran, self.section, took);
         self.cursor.task += 1;
         self.cursor.item = 0;
         self.cursor.began = Instant::now();

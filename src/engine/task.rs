@@ -416,7 +416,10 @@ impl PlayRun {
                     }
                     Ok(_) => {
                         noted = true;
-                        self.run_host(&session, &route, work).await
+                        match self.ahead.found(&worker, &route, &work) {
+                            Some(outcome) => TaskEnd::of(outcome),
+                            None => self.run_host(&session, &route, work).await,
+                        }
                     }
                     Err(error) => TaskEnd::error(error),
                 }
@@ -560,6 +563,7 @@ impl PlayRun {
     pub(super) fn context(&self, scope: &TaskScope, settings: &Settings, worker: &Arc<Host>, route: &Route) -> Context {
         Context {
             check_mode: settings.check_mode,
+            ahead: false,
             diff: settings.diff,
             facts: Arc::clone(&worker.read().facts),
             search: Arc::new(scope.search()),

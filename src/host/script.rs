@@ -16,7 +16,7 @@ pub const INLINE_LIMIT: usize = 32 * 1024;
 /// A shell function that many scripts call: a session sends it once, before the first script that needs it.
 ///
 /// Its text is `NAME() { … }` for a POSIX sh (no `local`, no arrays); variables are prefixed by the name to stay apart.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct ShellFunction {
     /// Its name.
     pub name: &'static str,
@@ -27,7 +27,7 @@ pub struct ShellFunction {
 }
 
 /// A payload that a session puts into a file on the host before the script runs.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upload {
     /// SHA-256 of the bytes in hexadecimal: the file's name in the session's directory.
     pub sha256: String,
@@ -36,7 +36,7 @@ pub struct Upload {
 }
 
 /// A script for the host's `sh`.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Script {
     /// The text. It runs in a subshell of its own with stdin at `/dev/null`; `exit` ends only the script.
     pub text: String,

@@ -191,6 +191,8 @@ pub enum Applied {
 pub struct Context {
     /// Whether nothing may change.
     pub check_mode: bool,
+    /// Whether the check is made before the task's turn: a module that would act without asking asks instead.
+    pub ahead: bool,
     /// Whether diffs are wanted (a module may leave out costly ones otherwise).
     pub diff: bool,
     /// Facts of the host gathered so far, by their names with the `ansible_` prefix left out (`distribution`, `service_mgr`, …).

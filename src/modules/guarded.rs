@@ -156,7 +156,7 @@ impl Call {
 
     fn into_check(self, cx: &Context) -> Check<()> {
         // One text that looks and acts: outside of check mode it acts at once, unless it brings files that may not be needed.
-        if !cx.check_mode && self.script.uploads.is_empty() {
+        if !cx.check_mode && !cx.ahead && self.script.uploads.is_empty() {
             return Check::Known(Verdict::Drift { drift: (), outcome: Outcome::default() });
         }
         let script = self.mode(if cx.check_mode { "do=c\n" } else { "" });

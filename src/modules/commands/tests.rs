@@ -23,6 +23,7 @@ impl RenderText for NoTemplates {
 
 fn context(dir: &Path, check_mode: bool) -> Context {
     Context {
+        ahead: false,
         check_mode,
         diff: false,
         facts: Arc::default(),

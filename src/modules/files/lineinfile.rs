@@ -323,10 +323,10 @@ impl HostModule for LineInFile {
     fn check(&self, cx: &Context) -> anyhow::Result<Check<Drift>> {
         self.validated()?;
         let on_host = !cx.diff && self.script("").is_some();
-        if on_host && !cx.check_mode {
+        if on_host && !cx.check_mode && !cx.ahead {
             return Ok(Check::Known(Verdict::Drift { drift: Drift::Here, outcome: Outcome::default() }));
         }
-        if on_host && let Some(script) = self.script("do=c\n") {
+        if on_host && let Some(script) = self.script(if cx.check_mode { "do=c\n" } else { "" }) {
             return Ok(Check::ask(script, |reply| {
                 let said = Said::of(reply, false);
                 Ok(match reply.status {
