@@ -162,6 +162,7 @@ impl Case<'_> {
 
     fn context(&self) -> Context {
         Context {
+            ahead: false,
             check_mode: self.name.starts_with("check-mode"),
             diff: true,
             facts: Arc::default(),

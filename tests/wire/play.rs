@@ -126,7 +126,7 @@ fn several_hosts_go_task_by_task_in_few_round_trips() {
     // What one host changes, the next task of another host sees: here they are the same machine.
     let shared = |kept: &str| {
         format!(
-            r#"
+            r"
 - hosts: all
   gather_facts: false
   become: true
@@ -137,7 +137,7 @@ fn several_hosts_go_task_by_task_in_few_round_trips() {
     when: inventory_hostname == 'a'
   - copy: {{content: kept, dest: /opt/shared}}
     when: inventory_hostname == 'b'
-"#
+"
         )
     };
     project.run(&shared("touch"));
