@@ -16,7 +16,7 @@ use super::host::Host;
 use super::play::{PlayRun, Section};
 use super::sequence::{MOST, Planner};
 use super::task::{Module, Ran, resolve};
-use crate::host::{Become, Transport};
+use crate::host::Become;
 use crate::language::{Item, Task};
 use crate::modules::Outcome;
 
@@ -33,6 +33,8 @@ struct State {
     /// How many tasks the next look is about; fewer than two are no look.
     window: usize,
     hosts: HashMap<Arc<str>, Seen>,
+    /// Hosts that are this machine: to ask them costs no round trip.
+    near: HashSet<Arc<str>>,
 }
 
 /// What a look found on a host.
@@ -46,7 +48,7 @@ struct Seen {
 
 impl Default for Ahead {
     fn default() -> Self {
-        Self(Mutex::new(State { window: MOST, hosts: HashMap::new() }))
+        Self(Mutex::new(State { window: MOST, hosts: HashMap::new(), near: HashSet::new() }))
     }
 }
 
@@ -83,8 +85,9 @@ impl Ahead {
     /// The hosts that nothing is known of for this task, and how many tasks to look at.
     fn missing(&self, task: &Arc<Task>, hosts: &[Arc<Host>]) -> (Vec<Arc<Host>>, usize) {
         let mut state = self.state();
-        let known = |host: &&Arc<Host>| state.hosts.get(&host.name).is_none_or(|seen| !seen.about.contains(&key(task)));
-        let hosts: Vec<Arc<Host>> = hosts.iter().filter(known).cloned().collect();
+        let known = |host: &Host| state.hosts.get(&host.name).is_some_and(|seen| seen.about.contains(&key(task)));
+        let missing = |host: &&Arc<Host>| !state.near.contains(&host.name) && !known(host);
+        let hosts: Vec<Arc<Host>> = hosts.iter().filter(missing).cloned().collect();
         let window = state.window;
         if !hosts.is_empty() {
             state.window = (window * 2).min(MOST);
@@ -123,11 +126,11 @@ pub(super) async fn look(play: &Arc<PlayRun>, items: &[Item], hosts: &[Arc<Host>
 async fn look_at(play: &Arc<PlayRun>, items: &[Item], host: &Arc<Host>, section: Section, window: usize) {
     let mut planner = Planner::ahead(play, host, section);
     planner.items(items, window);
+    if planner.is_near() {
+        play.ahead.state().near.insert(Arc::clone(&host.name));
+    }
     let (about, looks, route) = planner.looks();
-    let Some(route) = route.filter(|route| looks.len() > 1 && !matches!(route.target.transport, Transport::Local))
-    else {
-        return;
-    };
+    let Some(route) = route.filter(|_| looks.len() > 1) else { return };
     // A host that was never reached is left to the task's turn: nobody waits for it twice.
     let Some(session) = play.run.sessions.known(&route).await else { return };
     let found = batch::look(&session, route.who.as_ref(), looks).await;

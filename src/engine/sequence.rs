@@ -4,6 +4,7 @@
 //! may set, if it acts on the same host as the same user, and if nothing but its own reply decides how it ends; whatever else a task
 //! needs, it waits for the batch to end.
 
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -84,12 +85,14 @@ pub(super) struct Planner<'a> {
     looks: Option<Vec<Look>>,
     /// Tasks that are none of the host's, by their tags.
     passed: Vec<Arc<Task>>,
+    /// Whether a task was left out because the host is this machine.
+    near: Cell<bool>,
 }
 
 impl<'a> Planner<'a> {
     fn new(play: &'a Arc<PlayRun>, host: &'a Arc<Host>, section: Section) -> Self {
         let (pending, planned, work, passed) = (HashSet::new(), vec![], vec![], vec![]);
-        Self { play, host, section, pending, route: None, planned, work, looks: None, passed }
+        Self { play, host, section, pending, route: None, planned, work, looks: None, passed, near: Cell::new(false) }
     }
 
     /// For checks that are made before their turn.
@@ -107,6 +110,11 @@ impl<'a> Planner<'a> {
             taken += 1;
         }
         taken
+    }
+
+    /// Whether planning ended because the host is this machine: nothing has to travel.
+    pub(super) fn is_near(&self) -> bool {
+        self.near.get()
     }
 
     /// The tasks that were planned, their checks and the way to the host.
@@ -250,6 +258,7 @@ impl<'a> Planner<'a> {
         let Prepared::Host(module) = (descriptor.prepare)(&call.args).ok()? else { return None };
         let route = play.route(&scope, self.host, &settings).ok()?;
         if matches!(route.target.transport, Transport::Local) {
+            self.near.set(true);
             return None;
         }
         let context = play.context(&scope, &settings, self.host, &route);

@@ -130,6 +130,10 @@ impl Host {
         lab(&["host", "ssh", &self.name, command])
     }
 
+    pub(crate) fn ssh_as(&self, user: &str, command: &str) -> String {
+        lab(&["host", "ssh", &format!("{user}@{}", self.name), command])
+    }
+
     pub(crate) fn address(&self) -> String {
         let rest = self.line.split_once("ansible_host=").expect("an address").1;
         rest.split(' ').next().expect("an address").to_owned()

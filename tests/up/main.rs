@@ -3,6 +3,7 @@
 //! Needs root and `tests/lab/lab`; with `CRUDCTL_NO_LAB` set each test says that it was skipped.
 
 mod engine;
+mod here;
 mod host;
 #[path = "../lab/lab.rs"]
 mod lab;
