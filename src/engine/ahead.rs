@@ -11,11 +11,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures_util::stream::{self, StreamExt as _};
 
 use super::batch::{self, Look, Work};
+use super::call::{Module, resolve};
 use super::connection::Route;
 use super::host::Host;
 use super::play::{PlayRun, Section};
 use super::sequence::{MOST, Planner};
-use super::task::{Module, Ran, resolve};
+use super::task::Ran;
 use crate::host::Become;
 use crate::language::{Item, Task};
 use crate::modules::Outcome;

@@ -2,13 +2,17 @@
 
 mod ahead;
 mod batch;
+mod call;
 mod connection;
 pub mod event;
+mod finish;
 pub mod flow;
 mod handlers;
 mod host;
+mod includes;
 mod interrupt;
 mod jobs;
+mod looping;
 mod options;
 mod owed;
 mod play;
@@ -21,6 +25,7 @@ mod settings;
 pub(crate) mod tags;
 mod task;
 mod vars;
+mod work;
 
 pub use interrupt::Interrupt;
 pub use options::{Ended, Options, Setup};

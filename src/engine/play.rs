@@ -22,7 +22,7 @@ use super::sequence;
 use super::settings::{Renderer, boolean};
 use super::task::Ran;
 use super::vars::{PlayVars, TaskScope};
-use crate::language::{Block, Frame, FrameKind, Item, Keywords, Play, Role, Task};
+use crate::language::{Block, FrameKind, Item, Keywords, Play, Role, Task};
 use crate::text::{Diagnostic, Node, python};
 
 /// Where in a play a task stands, as far as its failure is concerned.
@@ -338,7 +338,13 @@ impl PlayRun {
         true
     }
 
-    fn flag_of<'a>(&self, task: &'a Task, host: &Arc<Host>, get: impl Fn(&'a Keywords) -> Option<&'a Node>) -> bool {
+    /// A keyword of a task that is true or false; false where it cannot be told.
+    pub(super) fn flag_of<'a>(
+        &self,
+        task: &'a Task,
+        host: &Arc<Host>,
+        get: impl Fn(&'a Keywords) -> Option<&'a Node>,
+    ) -> bool {
         let scope = self.scope(task, host);
         Renderer { templar: &self.run.templar, scope: &scope }.flag(&task.frame, get).ok().flatten().unwrap_or(false)
     }
@@ -497,64 +503,6 @@ impl PlayRun {
         }
     }
 
-    async fn include(
-        self: &Arc<Self>,
-        task: &Arc<Task>,
-        info: &TaskInfo,
-        include: Include,
-        hosts: &[Arc<Host>],
-        section: Section,
-    ) {
-        self.run.events.emit(Event::Included {
-            task: info.clone(),
-            file: include.shown(),
-            hosts: hosts.iter().map(|h| h.name.to_string()).collect(),
-            item: include.label.clone(),
-        });
-        match self.load(task, &include) {
-            Ok(Loaded { items, handlers, role }) => {
-                if let Some(role) = role {
-                    self.vars.export(&role);
-                }
-                self.add_handlers(&handlers);
-                self.items(&items, hosts, section).await;
-            }
-            Err(errors) => {
-                for host in hosts {
-                    let mut ran = Ran { end: include_error(&errors), ..Ran::default() };
-                    let scope = self.scope(task, host);
-                    // It was counted as run when it named its file.
-                    self.run.count(host, |c| c.ok = c.ok.saturating_sub(1));
-                    ran.ignored = self.flag_of(task, host, |k| k.ignore_errors.as_ref());
-                    self.finish(task, info, host, &scope, &mut ran, section, std::time::Duration::ZERO);
-                }
-            }
-        }
-    }
-
-    fn load(&self, task: &Arc<Task>, include: &Include) -> Result<Loaded, Vec<Diagnostic>> {
-        let frame = include_frame(task, include);
-        match &include.what {
-            super::flow::What::Tasks(path) => {
-                let items = self.run.loader.tasks(path, &frame)?;
-                Ok(Loaded { items, handlers: vec![], role: None })
-            }
-            super::flow::What::Role(role, public) => {
-                let loaded = self.run.loader.role(role, &frame)?;
-                Ok(Loaded {
-                    items: vec![Item::Block(loaded.block)],
-                    handlers: loaded.handlers,
-                    role: public.then_some(loaded.role),
-                })
-            }
-        }
-    }
-
-    fn add_handlers(&self, items: &[Item]) {
-        let mut handlers = self.handlers.lock().unwrap_or_else(PoisonError::into_inner);
-        Handler::collect(items, &mut handlers);
-    }
-
     /// The task that gathers facts, unless the play (or the configuration) wants none.
     fn gathering(&self) -> Option<Arc<Task>> {
         prepare::gathering(self)
@@ -578,47 +526,6 @@ impl PlayRun {
             used: None,
         }
     }
-}
-
-struct Loaded {
-    items: Vec<Item>,
-    handlers: Vec<Item>,
-    role: Option<Arc<Role>>,
-}
-
-fn include_error(errors: &[Diagnostic]) -> TaskEnd {
-    let mut end = match errors.first() {
-        Some(error) => TaskEnd::error(error.clone()),
-        None => TaskEnd::error(Diagnostic::plain("nothing was included")),
-    };
-    let reason: Vec<String> = errors.iter().map(|e| e.message.clone()).collect();
-    end.result.insert("reason".into(), reason.join("; ").into());
-    end
-}
-
-/// The frame of what is included: the include's own keywords do not hold there, but its `vars` and loop variables do.
-fn include_frame(task: &Arc<Task>, include: &Include) -> Arc<Frame> {
-    let outer = task.frame.parent.clone();
-    let level = |kind: FrameKind, keywords: Keywords, parent: Option<Arc<Frame>>| {
-        Arc::new(Frame { kind, keywords, role: task.frame.role.clone(), file: task.frame.file.clone(), parent })
-    };
-    let frame = match &include.apply {
-        Some(apply) => Some(level(FrameKind::Block, (**apply).clone(), outer)),
-        None => outer,
-    };
-    // Loop variables stand nearer than `vars`, which may refer to them.
-    let own = Keywords { vars: task.frame.keywords.vars.clone(), ..Keywords::default() };
-    let frame = level(FrameKind::Include, own, frame);
-    let place = &task.place;
-    let mut entries = vec![];
-    for (name, value) in &include.vars {
-        entries.push((Node::data(name.clone(), place), Node::from_json(value, place)));
-    }
-    if entries.is_empty() {
-        return frame;
-    }
-    let vars = Node::new(crate::text::Kind::Map(entries), place.clone());
-    level(FrameKind::Include, Keywords { vars: Some(vars), ..Keywords::default() }, Some(frame))
 }
 
 fn end(host: &Host) {

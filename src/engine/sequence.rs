@@ -12,14 +12,17 @@ use std::time::Instant;
 use serde_json::Value;
 
 use super::batch::{self, Look, Work};
+use super::call::Module;
 use super::connection::Route;
 use super::event::{Event, TaskInfo};
 use super::host::Host;
+use super::looping::LoopSettings;
 use super::play::{PlayRun, Section};
 use super::result::{self, TaskEnd};
 use super::settings::Settings;
-use super::task::{LoopSettings, Module, Ran, batch_end};
+use super::task::Ran;
 use super::vars::TaskScope;
+use super::work::end_of;
 use crate::host::Transport;
 use crate::language::{Block, FrameKind, Item, Task};
 use crate::modules::Prepared;
@@ -350,7 +353,7 @@ async fn execute(
     }
     let mut lost = false;
     batch::run(&session, route.who.as_ref(), work, &mut |_, end| {
-        let end = batch_end(end);
+        let end = end_of(end);
         lost |= end.unreachable;
         turn.end(end) && turn.skips()
     })

@@ -4,8 +4,9 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{Cx, arguments, done};
+use crate::engine::call::Call;
 use crate::engine::settings::boolean;
-use crate::engine::task::{Call, Ran};
+use crate::engine::task::Ran;
 use crate::modules::contract::Outcome;
 use crate::text::{Diagnostic, Kind, Node, Style};
 

@@ -7,9 +7,10 @@ use serde_json::{Map, Value};
 
 use super::debug::flag;
 use super::{Cx, arguments, done, find, free_form, rest};
+use crate::engine::call::Call;
 use crate::engine::result::TaskEnd;
 use crate::engine::settings::boolean;
-use crate::engine::task::{Call, Ran};
+use crate::engine::task::Ran;
 use crate::modules::contract::Outcome;
 use crate::text::{Diagnostic, Kind, Node};
 

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::{Cx, done, free_form};
+use crate::engine::call::Call;
 use crate::engine::play::directory;
-use crate::engine::task::{Call, Ran, text_of};
+use crate::engine::task::{Ran, text_of};
 use crate::language::{Keywords, RoleUse};
 use crate::modules::contract::Outcome;
 use crate::text::{Diagnostic, Node};

@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 use super::{Cx, done, rest};
-use crate::engine::task::{Call, Ran, text_of};
+use crate::engine::call::Call;
+use crate::engine::task::{Ran, text_of};
 use crate::modules::contract::Outcome;
 use crate::text::{Diagnostic, Node};
 

@@ -1,7 +1,8 @@
 //! `meta`: acts on the flow of the play.
 
 use super::{Cx, done, free_form};
-use crate::engine::task::{Call, Ran};
+use crate::engine::call::Call;
+use crate::engine::task::Ran;
 use crate::modules::contract::Outcome;
 use crate::text::{Diagnostic, did_you_mean};
 

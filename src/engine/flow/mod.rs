@@ -17,12 +17,13 @@ pub(super) use include::{Include, What};
 pub(super) use meta::Meta;
 pub(super) use wait::job_status;
 
+use super::call::Call;
 use super::event::TaskInfo;
 use super::host::Host;
 use super::play::PlayRun;
 use super::result::TaskEnd;
 use super::settings::Settings;
-use super::task::{Call, Ran};
+use super::task::Ran;
 use super::vars::TaskScope;
 use crate::language::Task;
 use crate::modules::contract::Outcome;

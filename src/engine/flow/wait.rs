@@ -7,11 +7,12 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{Cx, arguments, done};
+use crate::engine::call::Call;
 use crate::engine::connection::HostAccess;
 use crate::engine::event::Event;
 use crate::engine::jobs::{self, Jobs};
 use crate::engine::result::TaskEnd;
-use crate::engine::task::{Call, Ran};
+use crate::engine::task::Ran;
 use crate::host::Reply;
 use crate::host::script::decode_base64;
 use crate::modules::contract::{Access as _, Applied, Outcome};
