@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::eval::{Args, Fault, Interp, Result, compared, contains};
+use super::eval::{Args, Fault, Interp, Result};
+use super::operators::{compared, contains};
 use super::regex;
 use super::value::{V, equal, number, str_of, truthy, type_name};
 use super::{call, pipes};
