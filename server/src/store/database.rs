@@ -1,5 +1,6 @@
 //! The calls that the rest of the service makes, for whichever database there is.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, MySql, Postgres, Sqlite};
@@ -9,6 +10,7 @@ use super::pool::Pool;
 use super::row::{Row, bind_mysql, bind_postgres, bind_sqlite, read_mysql, read_postgres, read_sqlite};
 use super::sql::{self, Condition, Operator, Select, Statement};
 use super::target::{Dialect, Target};
+use super::writer::Writer;
 use crate::model::{Column, Resource, Store, Value};
 
 /// How busy a pool is.
@@ -33,7 +35,7 @@ pub enum Database {
         /// Connections for reading.
         read: Pool<Sqlite>,
         /// The one connection for writing.
-        write: Pool<Sqlite>,
+        write: Arc<Writer>,
     },
     /// PostgreSQL
     Postgres(Pool<Postgres>),
@@ -109,7 +111,7 @@ impl Database {
         match target {
             Target::Sqlite(options, _) => Self::Sqlite {
                 read: Pool::new((**options).clone(), size, wait, None),
-                write: Pool::new((**options).clone(), 1, wait, None),
+                write: Arc::new(Writer::new(Pool::new((**options).clone(), 1, wait, None), wait)),
             },
             Target::Postgres(options) => Self::Postgres(Pool::new((**options).clone(), size, wait, None)),
             Target::Mysql(options) => Self::Mysql(Pool::new((**options).clone(), size, wait, Some(STRICT))),
@@ -172,16 +174,16 @@ impl Database {
         match statements.as_slice() {
             [] => Ok(()),
             [statement] => self.execute(statement).await.map(drop),
-            _ => self.together(&statements).await,
+            _ => self.together(statements).await,
         }
     }
 
     /// Runs statements in one transaction.
-    async fn together(&self, statements: &[Statement]) -> Result<(), StoreError> {
+    async fn together(&self, statements: Vec<Statement>) -> Result<(), StoreError> {
         match self {
-            Self::Sqlite { write, .. } => together!(write, statements, bind_sqlite),
-            Self::Postgres(pool) => together!(pool, statements, bind_postgres),
-            Self::Mysql(pool) => together!(pool, statements, bind_mysql),
+            Self::Sqlite { write, .. } => write.run(statements, false).await.map(drop),
+            Self::Postgres(pool) => together!(pool, &statements, bind_postgres),
+            Self::Mysql(pool) => together!(pool, &statements, bind_mysql),
         }
     }
 
@@ -208,7 +210,7 @@ impl Database {
     pub fn usage(&self) -> Usage {
         let (busy, idle, max) = match self {
             Self::Sqlite { read, write } => {
-                let (a, b) = (read.usage(), write.usage());
+                let (a, b) = (read.usage(), write.pool().usage());
                 (a.0 + b.0, a.1 + b.1, a.2 + b.2)
             }
             Self::Postgres(pool) => pool.usage(),
@@ -222,7 +224,7 @@ impl Database {
         match self {
             Self::Sqlite { read, write } => {
                 read.close().await;
-                write.close().await;
+                write.pool().close().await;
             }
             Self::Postgres(pool) => pool.close().await,
             Self::Mysql(pool) => pool.close().await,
@@ -232,7 +234,11 @@ impl Database {
     async fn fetch(&self, statement: &Statement, columns: &[Column<'_>], write: bool) -> Result<Vec<Row>, StoreError> {
         match self {
             Self::Sqlite { read, write: writer } => {
-                let rows = run!(if write { writer } else { read }, statement, bind_sqlite, fetch_all)?;
+                let rows = if write {
+                    writer.run(vec![statement.clone()], true).await?.rows
+                } else {
+                    run!(read, statement, bind_sqlite, fetch_all)?
+                };
                 rows.iter().map(|row| read_sqlite(row, columns)).collect()
             }
             Self::Postgres(pool) => {
@@ -248,7 +254,7 @@ impl Database {
 
     async fn execute(&self, statement: &Statement) -> Result<u64, StoreError> {
         Ok(match self {
-            Self::Sqlite { write, .. } => run!(write, statement, bind_sqlite, execute)?.rows_affected(),
+            Self::Sqlite { write, .. } => write.run(vec![statement.clone()], false).await?.affected,
             Self::Postgres(pool) => run!(pool, statement, bind_postgres, execute)?.rows_affected(),
             Self::Mysql(pool) => run!(pool, statement, bind_mysql, execute)?.rows_affected(),
         })

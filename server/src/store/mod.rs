@@ -7,6 +7,7 @@ mod pool;
 mod row;
 mod sql;
 mod target;
+mod writer;
 
 pub use database::{Database, Usage};
 pub use error::StoreError;

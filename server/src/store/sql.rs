@@ -69,6 +69,7 @@ pub struct Select {
 }
 
 /// A statement and its values.
+#[derive(Clone, Debug)]
 pub(super) struct Statement {
     pub(super) text: String,
     pub(super) values: Vec<Bound>,
