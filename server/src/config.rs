@@ -122,7 +122,7 @@ pub struct Settings {
     #[arg(long, env = "CRUD_RESOURCES", value_delimiter = ',', global = true)]
     pub crud_resources: Vec<String>,
     /// Most database connections.
-    #[arg(long, env = "DATABASE_POOL", default_value_t = 8, global = true, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, env = "DATABASE_POOL", default_value_t = 16, global = true, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub database_pool: u32,
     /// Seconds to wait for a database connection before the answer is 503.
     #[arg(long, env = "DATABASE_WAIT", default_value_t = 5, global = true)]
