@@ -1,11 +1,11 @@
 //! A service on a cluster: its release is applied, watched, written down; one that does not become well makes room for the one before.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 
-use super::apply::{self, Change, Way};
+use super::apply::{self, Change, Known, Way};
 use super::client::Cluster;
 use super::object::{Id, text};
 use super::order::rank;
@@ -13,7 +13,7 @@ use super::pods::Policy;
 use super::prune::Set;
 use super::release::{self, Record, Release, digest};
 use super::status::{self, State};
-use super::{diff, track};
+use super::{diff, owned, track};
 use crate::modules::Diff;
 
 /// A service and how it is rolled out.
@@ -38,7 +38,8 @@ pub(crate) struct Plan {
     prune: Vec<(Id, Value)>,
     releases: Vec<Release>,
     digest: String,
-    kinds: BTreeSet<String>,
+    /// The set's parent as it is; null where there is none.
+    parent: Value,
     is_well: bool,
 }
 
@@ -105,30 +106,54 @@ impl Service<'_> {
         Set::of(self.namespace, self.name)
     }
 
-    /// Asks what a rollout of these objects would do.
+    /// Asks what a rollout of these objects would do: a list for each kind, a dry run for each object that is not as crudctl left it.
+    /// `before`: the plan that was made a moment ago.
     ///
     /// # Errors
     /// What the server refuses.
-    pub(crate) async fn plan(&self, objects: &[Value]) -> anyhow::Result<Plan> {
-        let set = self.set();
+    pub(crate) async fn plan(&self, objects: &[Value], before: Option<Plan>) -> anyhow::Result<Plan> {
+        let (cluster, set) = (self.cluster, self.set());
         let mut objects = objects.to_vec();
-        apply::complete(self.cluster, &mut objects, self.namespace).await?;
+        apply::complete(cluster, &mut objects, self.namespace).await?;
         if let Some(other) = objects.iter().find(|o| !["", self.namespace].contains(&text(o, "/metadata/namespace"))) {
             bail!("{} is not in the service's namespace {}", Id::of(other)?, self.namespace);
         }
         let digest = digest(&objects);
         set.mark(&mut objects);
-        let asked = async { apply::plan(self.cluster, &objects, &Way::own(false), false).await };
-        let (mut changes, kinds, releases) =
-            tokio::try_join!(asked, set.kinds(self.cluster), release::list(self.cluster, self.namespace, self.name))?;
-        // A namespace that is there may be another's.
-        changes.retain(|c| c.id.kind != "Namespace" || c.live.is_none());
-        let mut all = kinds.clone();
-        all.extend(set.parent(&objects, &BTreeSet::new())["metadata"]["annotations"]["applyset.kubernetes.io/contains-group-kinds"]
-            .as_str().unwrap_or_default().split(',').map(str::to_owned));
-        let prune = set.left(self.cluster, &all, &objects).await?;
-        let is_well = changes.iter().all(|c| c.live.as_ref().is_some_and(|live| status::of(live) == State::Current));
-        Ok(Plan { changes, prune, releases, digest, kinds, is_well })
+        // A namespace that is there may be another's: it is left as it is.
+        let (namespaces, others): (Vec<Value>, Vec<Value>) =
+            objects.iter().cloned().partition(|o| text(o, "/kind") == "Namespace");
+        let (missing, parent, releases) = tokio::try_join!(
+            self.missing(&namespaces),
+            async { cluster.get(&set.path()).await },
+            release::list(cluster, self.namespace, self.name)
+        )?;
+        let parent = parent.unwrap_or_default();
+        let live = set.members(cluster, &Set::named(&parent), &others).await?;
+        let prune = Set::left(&live, &others);
+        let proofs = releases.iter().filter(|r| r.digest == digest).map(Release::proofs).find(|p| !p.is_empty());
+        let known = Known {
+            live,
+            proofs: proofs.unwrap_or_default(),
+            before: before.map(|plan| plan.changes).unwrap_or_default(),
+        };
+        let asked = apply::plan_known(cluster, &others, &Way::own(false), !missing.is_empty(), Some(&known)).await?;
+        let is_well = asked.iter().all(|c| c.live.as_ref().is_some_and(|live| status::of(live) == State::Current));
+        let changes = missing.into_iter().chain(asked).collect();
+        Ok(Plan { changes, prune, releases, digest, parent, is_well })
+    }
+
+    /// Those of these namespaces that are not there.
+    async fn missing(&self, namespaces: &[Value]) -> anyhow::Result<Vec<Change>> {
+        let mut missing = Vec::new();
+        for namespace in namespaces {
+            let change = Change::unborn(namespace)?;
+            let path = format!("/api/v1/namespaces/{}", change.id.name);
+            if self.cluster.get(&path).await?.is_none() {
+                missing.push(change);
+            }
+        }
+        Ok(missing)
     }
 
     /// Makes the namespace, where it is among the objects and not there.
@@ -141,33 +166,44 @@ impl Service<'_> {
         Ok(())
     }
 
-    /// Rolls objects out, under the lock.
+    /// Rolls objects out, under the lock; the plan is looked over, since another may have been at work.
     ///
     /// # Errors
     /// What the server refuses before anything was rolled out.
-    pub(crate) async fn roll(&self, objects: &[Value], image: &str, rollback: bool) -> anyhow::Result<Ended> {
-        let plan = self.plan(objects).await?;
+    pub(crate) async fn roll(
+        &self,
+        objects: &[Value],
+        image: &str,
+        rollback: bool,
+        plan: Plan,
+    ) -> anyhow::Result<Ended> {
+        let plan = self.plan(objects, Some(plan)).await?;
         let report = match self.bring_about(&plan).await {
-            Ok(Ok(())) => {
-                if plan.is_recorded() {
-                    return Ok(Ended::Well(plan.deployed().unwrap_or_default()));
+            Ok(Ok(proofs)) => {
+                let deployed = plan.releases.iter().find(|r| r.status == "deployed");
+                if let Some(release) = deployed.filter(|_| plan.is_recorded()) {
+                    release.prove(self.cluster, self.namespace, &proofs).await?;
+                    return Ok(Ended::Well(release.number));
                 }
-                return Ok(Ended::Well(self.record(objects, "deployed", image, &plan.releases).await?));
+                return Ok(Ended::Well(self.record(objects, "deployed", image, &plan.releases, &proofs).await?));
             }
             Ok(Err(report)) => report,
             // A webhook, a quota, a field that can't be changed: a part may be written.
             Err(error) => format!("{error:#}"),
         };
-        self.record(objects, "failed", image, &plan.releases).await?;
+        self.record(objects, "failed", image, &plan.releases, &HashMap::new()).await?;
         let before = plan.releases.iter().find(|r| r.status == "deployed" && r.digest != plan.digest);
         let back = match before {
             _ if !rollback => Back::Unwanted,
             None => Back::Nothing,
             Some(before) => {
                 (self.progress)(&format!("back to release {}", before.number));
-                let plan = self.plan(&before.objects()?).await?;
+                let plan = self.plan(&before.objects()?, None).await?;
                 match self.bring_about(&plan).await {
-                    Ok(Ok(())) => Back::To(before.number),
+                    Ok(Ok(proofs)) => {
+                        before.prove(self.cluster, self.namespace, &proofs).await?;
+                        Back::To(before.number)
+                    }
                     Ok(Err(report)) => Back::Failed(report),
                     Err(error) => Back::Failed(format!("{error:#}")),
                 }
@@ -198,26 +234,34 @@ impl Service<'_> {
         Ok(found.clone())
     }
 
-    async fn bring_about(&self, plan: &Plan) -> anyhow::Result<Result<(), String>> {
+    /// The proofs of what was brought about; the inner error: the report.
+    async fn bring_about(&self, plan: &Plan) -> anyhow::Result<Result<HashMap<String, String>, String>> {
         let set = self.set();
         let wanted: Vec<Value> = plan.changes.iter().map(|c| c.wanted.clone()).collect();
         // Before members are made, the set names their kinds; after those that left are gone, only those that stay.
-        self.write_parent(&set.parent(&wanted, &plan.kinds)).await?;
-        apply::write(self.cluster, &plan.changes, &Way::own(false)).await?;
+        let before = self.write_parent(&set.parent(&wanted, &Set::named(&plan.parent)), &plan.parent).await?;
+        let written = apply::write(self.cluster, &plan.changes, &Way::own(false)).await?;
         let ids: Vec<Id> = plan.changes.iter().map(|c| c.id.clone()).collect();
         if let Err(report) = track::until_current(self.cluster, &ids, self.policy, self.progress).await? {
             return Ok(Err(report));
         }
         self.remove(&plan.prune).await?;
-        self.write_parent(&set.parent(&wanted, &BTreeSet::new())).await?;
-        Ok(Ok(()))
+        self.write_parent(&set.parent(&wanted, &BTreeSet::new()), &before).await?;
+        let proofs =
+            written.iter().filter_map(|object| Some((Id::of(object).ok()?.to_string(), owned::proof(object)?)));
+        Ok(Ok(proofs.collect()))
     }
 
-    async fn write_parent(&self, parent: &Value) -> anyhow::Result<()> {
-        let way = Way::own(true);
-        let changes = apply::plan(self.cluster, std::slice::from_ref(parent), &way, false).await?;
-        apply::write(self.cluster, &changes, &way).await?;
-        Ok(())
+    /// Writes the set's parent where it differs from what it is; what it becomes.
+    async fn write_parent(&self, parent: &Value, live: &Value) -> anyhow::Result<Value> {
+        let same = |part: &str| {
+            let all = parent["metadata"][part].as_object().into_iter().flatten();
+            all.into_iter().all(|(key, value)| live["metadata"][part].get(key) == Some(value))
+        };
+        if same("labels") && same("annotations") {
+            return Ok(live.clone());
+        }
+        apply::apply(self.cluster, parent, &Way::own(true)).await
     }
 
     async fn remove(&self, members: &[(Id, Value)]) -> anyhow::Result<()> {
@@ -233,12 +277,25 @@ impl Service<'_> {
         Ok(())
     }
 
-    async fn record(&self, objects: &[Value], status: &str, image: &str, before: &[Release]) -> anyhow::Result<u64> {
+    async fn record(
+        &self,
+        objects: &[Value],
+        status: &str,
+        image: &str,
+        before: &[Release],
+        proofs: &HashMap<String, String>,
+    ) -> anyhow::Result<u64> {
         let mut objects = objects.to_vec();
         apply::complete(self.cluster, &mut objects, self.namespace).await?;
         let Self { name, namespace, by, .. } = self;
-        let record = Record { name, namespace, status, by, image, objects: &objects };
+        let record = Record { name, namespace, status, by, image, objects: &objects, proofs };
         release::record(self.cluster, &record, before).await
+    }
+
+    async fn all_members(&self) -> anyhow::Result<Vec<(Id, Value)>> {
+        let set = self.set();
+        let parent = self.cluster.get(&set.path()).await?.unwrap_or_default();
+        Ok(Set::left(&set.members(self.cluster, &Set::named(&parent), &[]).await?, &[]))
     }
 
     /// What `down` would remove: members, without claims unless volumes go, too; whether anything is there.
@@ -246,9 +303,7 @@ impl Service<'_> {
     /// # Errors
     /// The server can't be asked.
     pub(crate) async fn members(&self, volumes: bool) -> anyhow::Result<(Vec<(Id, Value)>, bool)> {
-        let set = self.set();
-        let kinds = set.kinds(self.cluster).await?;
-        let mut members = set.left(self.cluster, &kinds, &[]).await?;
+        let mut members = self.all_members().await?;
         members.retain(|(id, _)| volumes || id.kind != "PersistentVolumeClaim");
         let known = !release::list(self.cluster, self.namespace, self.name).await?.is_empty();
         Ok((members, known))
@@ -272,9 +327,8 @@ impl Service<'_> {
         for release in release::list(self.cluster, self.namespace, self.name).await? {
             release::forget(self.cluster, self.namespace, &release).await?;
         }
-        let kinds = self.set().kinds(self.cluster).await?;
         // The set stays as long as it has members: a claim that was kept.
-        if self.set().left(self.cluster, &kinds, &[]).await?.is_empty() {
+        if self.all_members().await?.is_empty() {
             self.cluster.delete(&self.set().path(), &json!({})).await?;
         }
         Ok(())

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use hyper::Method;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::client::Cluster;
 use super::errors::{code, said};
@@ -42,10 +43,40 @@ fn is_gone(holder: &str, by: &str) -> bool {
         && process.parse::<u32>().is_ok_and(|id| !std::path::Path::new(&format!("/proc/{id}")).exists())
 }
 
-fn has_expired(lease: &Value) -> bool {
-    let lasts = number(lease, "/spec/leaseDurationSeconds").max(1);
+/// Whether a lease seems to have ended. Clocks differ: that is reason enough to watch it, not to take it.
+fn seems_over(lease: &Value) -> bool {
     let renewed = text(lease, "/spec/renewTime").parse::<jiff::Timestamp>();
-    renewed.is_ok_and(|at| jiff::Timestamp::now().as_second() - at.as_second() > lasts)
+    renewed.is_ok_and(|at| jiff::Timestamp::now().as_second() - at.as_second() > lasts(lease))
+}
+
+fn lasts(lease: &Value) -> i64 {
+    number(lease, "/spec/leaseDurationSeconds").max(1)
+}
+
+/// Another's lease, watched by our own clock.
+#[derive(Default)]
+struct Watched {
+    /// As it was last, and since when it is like that.
+    last: Option<(Value, Instant)>,
+    /// It was renewed meanwhile: its holder is at work.
+    lives: bool,
+}
+
+impl Watched {
+    /// Whether it was not renewed for as long as it lasts.
+    fn is_over(&mut self, lease: &Value, at: Instant) -> bool {
+        let now = json!([lease["metadata"]["uid"], lease["spec"]]);
+        match &self.last {
+            Some((last, since)) if *last == now => {
+                at.duration_since(*since) > Duration::from_secs(lasts(lease).unsigned_abs())
+            }
+            last => {
+                self.lives = last.is_some();
+                self.last = Some((now, at));
+                false
+            }
+        }
+    }
 }
 
 /// Whether a lease is the one that was sent: the answer to a request can be lost, and its repetition meets what the first one made.
@@ -73,7 +104,7 @@ fn now() -> String {
     format!("{:.6}", jiff::Timestamp::now())
 }
 
-/// Takes the lock, waiting for it up to `wait`.
+/// Takes the lock, waiting for it up to `wait`; one whose holder seems to be gone is watched for as long as it lasts.
 ///
 /// # Errors
 /// The server refuses; the inner error: another holds it.
@@ -83,11 +114,13 @@ pub(crate) async fn take<'a>(
     name: &str,
     by: &str,
     wait: Duration,
+    progress: &(dyn Fn(&str) + Sync),
 ) -> anyhow::Result<Result<Lock<'a>, Held>> {
     let leases = format!("/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases");
     let path = format!("{leases}/{name}");
     let owner = me(by);
-    let until = tokio::time::Instant::now() + wait;
+    let until = Instant::now() + wait;
+    let mut watched = Watched::default();
     loop {
         let sent = json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
             "metadata": {"name": name, "namespace": namespace, "labels": {"app.kubernetes.io/managed-by": "crudctl"}},
@@ -102,11 +135,20 @@ pub(crate) async fn take<'a>(
             return Ok(Ok(Lock { cluster, path, owner }));
         }
         let holder = text(&lease, "/spec/holderIdentity");
-        if has_expired(&lease) || is_gone(holder, by) {
+        let first = watched.last.is_none();
+        if watched.is_over(&lease, Instant::now()) || is_gone(holder, by) {
             remove(cluster, &path, &lease).await?;
+            watched = Watched::default();
             continue;
         }
-        if tokio::time::Instant::now() >= until {
+        let may_be_over = seems_over(&lease) && !watched.lives;
+        if may_be_over && first {
+            let seconds = lasts(&lease);
+            progress(&format!(
+                "{holder} seems to be gone: its lock is taken over if it is not renewed for {seconds} s"
+            ));
+        }
+        if !may_be_over && Instant::now() >= until {
             let since = text(&lease, "/spec/acquireTime");
             return Ok(Err(Held(format!("locked by {holder} since {since} (Lease {namespace}/{name})"))));
         }
@@ -133,7 +175,7 @@ impl Lock<'_> {
     /// Ends only where it can't go on.
     async fn renew(&self) -> anyhow::Error {
         loop {
-            let renewed = tokio::time::Instant::now();
+            let renewed = Instant::now();
             tokio::time::sleep(RENEWED).await;
             match tokio::time::timeout_at(renewed + TRUSTED, self.renew_once()).await {
                 Ok(Ok(())) => {}
@@ -245,7 +287,7 @@ mod tests {
         std::fs::write(&kubeconfig, text.to_string()).expect("written");
         let place = super::super::client::Place { kubeconfig: Some(kubeconfig), ..Default::default() };
         let cluster = Cluster::connect(&place).await.expect("a client");
-        let lock = take(&cluster, "shop", "web", "ann@desk", Duration::ZERO).await.expect("it answers");
+        let lock = take(&cluster, "shop", "web", "ann@desk", Duration::ZERO, &|_| {}).await.expect("it answers");
         let lock = lock.map_err(|held| held.0).expect("ours");
         lock.renew_once().await.expect("renewed");
         lock.give().await.expect("given back");
@@ -258,9 +300,17 @@ mod tests {
     }
 
     #[test]
-    fn a_lease_ends_by_itself() {
-        let lease = |at: &str| json!({"spec": {"leaseDurationSeconds": 60, "renewTime": at}});
-        assert!(has_expired(&lease("2020-01-01T00:00:00.000000Z")));
-        assert!(!has_expired(&lease(&now())));
+    fn only_our_own_clock_ends_a_lease() {
+        let lease = |at: &str| json!({"metadata": {"uid": "u"}, "spec": {"leaseDurationSeconds": 60, "renewTime": at}});
+        let (past, future) = (lease("2020-01-01T00:00:00.000000Z"), lease("2100-01-01T00:00:00.000000Z"));
+        assert!(seems_over(&past) && !seems_over(&future));
+        let (mut watched, now) = (Watched::default(), Instant::now());
+        let after = |seconds: u64| now + Duration::from_secs(seconds);
+        assert!(!watched.is_over(&past, now));
+        assert!(!watched.is_over(&past, after(59)) && !watched.lives);
+        // It is renewed, by a clock that is ahead.
+        assert!(!watched.is_over(&future, after(60)) && watched.lives);
+        assert!(!watched.is_over(&future, after(120)));
+        assert!(watched.is_over(&future, after(121)));
     }
 }

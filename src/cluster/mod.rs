@@ -9,14 +9,18 @@ pub(crate) mod deploy;
 pub(crate) mod diff;
 pub(crate) mod errors;
 pub(crate) mod explain;
+mod kubeconfig;
 pub(crate) mod lock;
 pub(crate) mod object;
 pub(crate) mod order;
+mod owned;
 pub(crate) mod pods;
 pub(crate) mod prune;
 pub(crate) mod release;
 pub(crate) mod status;
+mod surroundings;
 pub(crate) mod track;
+mod watch;
 
 /// The name under which crudctl owns fields.
 pub(crate) const MANAGER: &str = "crudctl";

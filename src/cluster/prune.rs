@@ -1,12 +1,14 @@
 //! The set of a service's objects, as the ApplySet specification labels it: what left the set is removed, and nothing else ever.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use super::apply::AT_ONCE;
 use super::client::Cluster;
 use super::object::{Id, text};
 
@@ -56,41 +58,49 @@ impl Set {
                 "applyset.kubernetes.io/contains-group-kinds": kinds.join(",")}}})
     }
 
-    /// The kinds that the parent names.
-    ///
-    /// # Errors
-    /// The server can't be asked.
-    pub(crate) async fn kinds(&self, cluster: &Cluster) -> anyhow::Result<BTreeSet<String>> {
-        let parent = cluster.get(&self.path()).await?.unwrap_or_default();
-        let kinds = text(&parent, "/metadata/annotations/applyset.kubernetes.io~1contains-group-kinds");
-        Ok(kinds.split(',').filter(|kind| !kind.is_empty()).map(str::to_owned).collect())
+    /// The kinds that a parent names, as it is.
+    pub(crate) fn named(parent: &Value) -> BTreeSet<String> {
+        let kinds = text(parent, "/metadata/annotations/applyset.kubernetes.io~1contains-group-kinds");
+        kinds.split(',').filter(|kind| !kind.is_empty()).map(str::to_owned).collect()
     }
 
-    /// Members of these kinds that are not among the objects.
+    /// Its members, of these kinds and of those of the objects, in the versions that the objects have; a list for each kind.
     ///
     /// # Errors
     /// The server can't be asked.
-    pub(crate) async fn left(
+    pub(crate) async fn members(
         &self,
         cluster: &Cluster,
         kinds: &BTreeSet<String>,
         objects: &[Value],
-    ) -> anyhow::Result<Vec<(Id, Value)>> {
-        let mut left = Vec::new();
-        let stay: BTreeSet<(String, String)> =
-            objects.iter().map(|o| (group_kind(o), text(o, "/metadata/name").to_owned())).collect();
-        for group_kind in kinds {
-            let (kind, group) = group_kind.split_once('.').unwrap_or((group_kind, ""));
-            let Some(version) = version(cluster, group, kind, objects).await? else { continue };
-            let Some(path) = cluster.collection(&version, kind, Some(&self.namespace)).await? else { continue };
-            for object in cluster.list(&path, &[("labelSelector", &format!("{PART_OF}={}", self.id))]).await? {
-                let gone = !object["metadata"]["deletionTimestamp"].is_null();
-                if !gone && !stay.contains(&(group_kind.clone(), text(&object, "/metadata/name").to_owned())) {
-                    left.push((Id::of(&object)?, object));
-                }
+    ) -> anyhow::Result<HashMap<Id, Value>> {
+        let mut all = kinds.clone();
+        all.extend(objects.iter().filter(|o| text(o, "/kind") != "Namespace").map(group_kind));
+        let lists = all.iter().map(|group_kind| {
+            async move {
+                let (kind, group) = group_kind.split_once('.').unwrap_or((group_kind, ""));
+                let Some(version) = version(cluster, group, kind, objects).await? else { return Ok(vec![]) };
+                let Some(path) = cluster.collection(&version, kind, Some(&self.namespace)).await? else {
+                    return Ok(vec![]);
+                };
+                cluster.list(&path, &[("labelSelector", &format!("{PART_OF}={}", self.id))]).await
             }
-        }
-        Ok(left)
+            .boxed()
+        });
+        let lists: Vec<Vec<Value>> =
+            stream::iter(lists.collect::<Vec<_>>()).buffer_unordered(AT_ONCE).try_collect().await?;
+        lists.into_iter().flatten().map(|object| Ok((Id::of(&object)?, object))).collect()
+    }
+
+    /// Of these members those that are not among the objects, and not on their way out.
+    pub(crate) fn left(members: &HashMap<Id, Value>, objects: &[Value]) -> Vec<(Id, Value)> {
+        let name = |o: &Value| (group_kind(o), text(o, "/metadata/name").to_owned());
+        let stay: BTreeSet<(String, String)> = objects.iter().map(name).collect();
+        let gone = |o: &Value| !o["metadata"]["deletionTimestamp"].is_null();
+        let left = members.iter().filter(|(_, o)| !gone(o) && !stay.contains(&name(o)));
+        let mut left: Vec<(Id, Value)> = left.map(|(id, o)| (id.clone(), o.clone())).collect();
+        left.sort_by(|(a, _), (b, _)| a.cmp(b));
+        left
     }
 }
 

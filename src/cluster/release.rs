@@ -1,5 +1,6 @@
 //! What was deployed, when, by whom: a Secret for each release, written when its rollout has ended, so that none is ever pending.
 
+use std::collections::HashMap;
 use std::io::{Read as _, Write as _};
 
 use anyhow::Context as _;
@@ -82,6 +83,37 @@ impl Release {
         flate2::read::GzDecoder::new(packed.as_slice()).take(LONGEST).read_to_string(&mut plain)?;
         serde_json::from_str(&plain).context("its record is damaged")
     }
+
+    /// What of its objects was crudctl's when it was brought about; empty where it was not.
+    pub(crate) fn proofs(&self) -> HashMap<String, String> {
+        let packed = STANDARD.decode(text(&self.secret, "/data/proofs")).unwrap_or_default();
+        // Without them the server is asked.
+        serde_json::from_slice(&packed).unwrap_or_default()
+    }
+
+    /// Writes its proofs anew: its objects were applied again.
+    ///
+    /// # Errors
+    /// The server refuses.
+    pub(crate) async fn prove(
+        &self,
+        cluster: &Cluster,
+        namespace: &str,
+        proofs: &HashMap<String, String>,
+    ) -> anyhow::Result<()> {
+        if self.proofs() == *proofs {
+            return Ok(());
+        }
+        let path = format!("{}/{}", secrets(namespace), text(&self.secret, "/metadata/name"));
+        let patch = json!({"data": {"proofs": packed(proofs)}});
+        let content = Some(("application/merge-patch+json", &patch));
+        cluster.call(&Method::PATCH, &path, content).await.map_err(said).context("the release can't be recorded")?;
+        Ok(())
+    }
+}
+
+fn packed(proofs: &HashMap<String, String>) -> String {
+    STANDARD.encode(json!(proofs).to_string())
 }
 
 /// What is written down.
@@ -98,6 +130,8 @@ pub(crate) struct Record<'a> {
     pub image: &'a str,
     /// What was applied.
     pub objects: &'a [Value],
+    /// What of it is crudctl's, as it was then (`owned::proof`); none where it was not brought about.
+    pub proofs: &'a HashMap<String, String>,
 }
 
 /// Writes a release down behind those before it, and forgets the oldest; its number.
@@ -108,9 +142,9 @@ pub(crate) async fn record(cluster: &Cluster, record: &Record<'_>, before: &[Rel
     let number = before.first().map_or(0, |release| release.number) + 1;
     let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     packer.write_all(Value::from(record.objects.to_vec()).to_string().as_bytes())?;
-    let packed = STANDARD.encode(packer.finish()?);
+    let manifests = STANDARD.encode(packer.finish()?);
     let Record { name, namespace, .. } = record;
-    let secret = json!({"apiVersion": "v1", "kind": "Secret", "type": "crudctl.io/release", "data": {"manifests": packed},
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "type": "crudctl.io/release", "data": {"manifests": manifests, "proofs": packed(record.proofs)},
         "metadata": {"name": format!("crudctl-{name}-v{number}"), "namespace": namespace,
             "labels": {"app.kubernetes.io/managed-by": "crudctl", "crudctl.io/releases-of": name},
             "annotations": {"crudctl.io/status": record.status, "crudctl.io/at": format!("{:.0}", jiff::Timestamp::now()),

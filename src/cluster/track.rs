@@ -1,22 +1,30 @@
 //! Watches objects until they are what they should be, or until it is plain that they will not be.
 //!
-//! It asks twice a second, so that a server that is restarted, or a watch that is cut, needs no care of its own.
-//! Only pods of the newest template count: those that an update replaces may be as they like.
+//! One list and one watch for each kind in each namespace: of the objects themselves, and where one of them waits, of its pods and of what
+//! stands between. Only pods of the newest template count: those that an update replaces may be as they like.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
+use futures_util::StreamExt as _;
 use futures_util::future::try_join_all;
+use futures_util::stream::FuturesUnordered;
 use serde_json::Value;
+use tokio::sync::Notify;
 
 use super::client::Cluster;
+use super::errors::said;
 use super::explain;
-use super::object::{Id, items, number, text};
+use super::object::{Id, text};
 use super::pods::{Policy, Problem, judge};
 use super::status::{self, State};
+use super::surroundings::{Surroundings, Young};
+use super::watch::Feed;
 
-/// How often the server is asked.
+/// How often is looked, though nothing seems to change: trouble has to stand for a while.
 const EVERY: Duration = Duration::from_millis(500);
+/// What changes comes in flocks.
+const FLOCK: Duration = Duration::from_millis(50);
 /// What stands for this long is not about to pass.
 const STANDING: Duration = Duration::from_secs(1);
 /// A claim without a volume: a provisioner needs its time.
@@ -31,6 +39,19 @@ struct Look {
     unready: Vec<Value>,
     /// Why pods can't be made at all.
     refused: Option<String>,
+    /// New events about it and its pods.
+    events: Vec<String>,
+}
+
+/// What is remembered between looks.
+#[derive(Default)]
+struct Memory {
+    /// The last line about each object.
+    said: HashMap<Id, String>,
+    /// Lines that are said once.
+    once: HashSet<String>,
+    /// Since when trouble stands.
+    seen: HashMap<String, Instant>,
 }
 
 /// Waits until all are current; the report where they will not be.
@@ -43,25 +64,31 @@ pub(crate) async fn until_current(
     policy: &Policy,
     progress: &(dyn Fn(&str) + Sync),
 ) -> anyhow::Result<Result<(), String>> {
-    let (began, clock) = (Instant::now(), jiff::Timestamp::now());
-    let mut left: Vec<Id> = ids.to_vec();
-    let mut said: HashMap<Id, String> = HashMap::new();
-    let mut seen: HashMap<String, Instant> = HashMap::new();
+    let began = Instant::now();
+    let objects = Objects::of(cluster, ids).await?;
+    try_join_all(objects.feeds.values().map(|feed| feed.list(cluster))).await.map_err(said)?;
+    let mut left: Vec<Id> = ids.iter().filter(|id| objects.state(id) != State::Current).cloned().collect();
+    if left.is_empty() {
+        return Ok(Ok(()));
+    }
+    let waiting: Vec<Value> = left.iter().filter_map(|id| objects.see(id, Clone::clone)).collect();
+    let around = Surroundings::of(&waiting);
+    let changed = Notify::new();
+    let watched = objects.feeds.iter().filter(|(key, _)| left.iter().any(|id| key_of(id) == **key));
+    let mut feeds: FuturesUnordered<_> =
+        watched.map(|(_, feed)| feed).chain(around.feeds()).map(|feed| feed.follow(cluster, &changed)).collect();
+    let mut memory = Memory::default();
     loop {
-        let looks = try_join_all(left.iter().map(|id| look(cluster, id, policy, clock))).await?;
         let mut waiting = Vec::new();
-        for (id, look) in left.iter().zip(looks) {
-            if let Some(report) = terminal(cluster, id, &look, &mut seen).await {
+        let young = around.pods_by_owner();
+        for id in left {
+            let look = look(&id, &objects, &around, &young, policy);
+            if let Some(report) = terminal(cluster, &id, &look, &mut memory.seen).await {
                 return Ok(Err(report));
             }
-            if let State::Waiting(what) = &look.state {
-                if said.get(id) != Some(what) {
-                    progress(&format!("{id}: {what}"));
-                    said.insert(id.clone(), what.clone());
-                }
-                waiting.push((id.clone(), look));
-            } else if said.remove(id).is_some() {
-                progress(&format!("{id}: as it should be"));
+            tell(&id, &look, &mut memory, progress);
+            if matches!(look.state, State::Waiting(_)) {
+                waiting.push((id, look));
             }
         }
         if waiting.is_empty() {
@@ -71,7 +98,103 @@ pub(crate) async fn until_current(
             return Ok(Err(late(cluster, &waiting, policy).await));
         }
         left = waiting.into_iter().map(|(id, _)| id).collect();
-        tokio::time::sleep(EVERY).await;
+        let step = async {
+            tokio::select! {
+                () = changed.notified() => tokio::time::sleep(FLOCK).await,
+                () = tokio::time::sleep(EVERY) => {}
+            }
+        };
+        tokio::select! {
+            Some(error) = feeds.next() => return Err(said(error)),
+            () = step => {}
+        }
+    }
+}
+
+/// Version, kind, namespace.
+type Key = (String, String, Option<String>);
+
+fn key_of(id: &Id) -> Key {
+    (id.api_version.clone(), id.kind.clone(), id.namespace.clone())
+}
+
+/// The objects that are waited for.
+struct Objects {
+    feeds: BTreeMap<Key, Feed>,
+}
+
+impl Objects {
+    async fn of(cluster: &Cluster, ids: &[Id]) -> anyhow::Result<Self> {
+        let mut names: BTreeMap<Key, HashSet<String>> = BTreeMap::new();
+        for id in ids {
+            names.entry(key_of(id)).or_default().insert(id.name.clone());
+        }
+        let mut feeds = BTreeMap::new();
+        for (key, names) in names {
+            let Some(path) = cluster.collection(&key.0, &key.1, key.2.as_deref()).await? else { continue };
+            let one = names.iter().next().filter(|_| names.len() == 1);
+            let selector = one.map(|name| ("fieldSelector", format!("metadata.name={name}")));
+            let keep = move |object: &mut Value| {
+                if let Some(metadata) = object["metadata"].as_object_mut() {
+                    metadata.remove("managedFields");
+                }
+                names.contains(text(object, "/metadata/name"))
+            };
+            feeds.insert(key, Feed::new(path, selector, Box::new(keep)));
+        }
+        Ok(Self { feeds })
+    }
+
+    fn see<T>(&self, id: &Id, look: impl FnOnce(&Value) -> T) -> Option<T> {
+        self.feeds.get(&key_of(id))?.get(&id.name, look)
+    }
+
+    fn state(&self, id: &Id) -> State {
+        self.see(id, status::of).unwrap_or_else(|| State::Failed("it is not there".into()))
+    }
+}
+
+fn look(id: &Id, objects: &Objects, around: &Surroundings, young: &Young, policy: &Policy) -> Look {
+    let state = objects.state(id);
+    let mut look = Look { state, pods: vec![], unready: vec![], refused: None, events: vec![] };
+    let Some(object) = objects.see(id, Clone::clone).filter(|_| look.state != State::Current) else { return look };
+    let unseen = object.pointer("/status/observedGeneration").and_then(Value::as_i64)
+        < object.pointer("/metadata/generation").and_then(Value::as_i64);
+    if unseen && matches!(id.kind.as_str(), "Deployment" | "StatefulSet" | "DaemonSet") {
+        return look;
+    }
+    let (pods, refused) = around.newest(&object, young);
+    look.refused = refused;
+    look.events = around.events(&object, &pods);
+    for pod in pods {
+        match judge(&pod, policy) {
+            Some(problem) => look.pods.push((pod, problem)),
+            None if status::of(&pod) != State::Current => look.unready.push(pod),
+            None => {}
+        }
+    }
+    look.pods.sort_by_key(|(_, problem)| problem.patience.unwrap_or(Duration::MAX));
+    look
+}
+
+/// Lines of progress: how far an object is, and what is new about its pods.
+fn tell(id: &Id, look: &Look, memory: &mut Memory, progress: &(dyn Fn(&str) + Sync)) {
+    if let State::Waiting(what) = &look.state {
+        if memory.said.get(id) != Some(what) {
+            progress(&format!("{id}: {what}"));
+            memory.said.insert(id.clone(), what.clone());
+        }
+    } else if memory.said.remove(id).is_some() {
+        progress(&format!("{id}: as it should be"));
+    }
+    let problems = look.pods.iter().map(|(pod, problem)| {
+        format!("pod {}: {}, {}", text(pod, "/metadata/name"), problem.reason, problem.message.trim())
+    });
+    for line in problems.chain(look.events.iter().cloned()) {
+        if !memory.once.contains(&line) {
+            progress(&line);
+            memory.once.insert(line);
+        }
     }
 }
 
@@ -128,157 +251,4 @@ async fn late(cluster: &Cluster, waiting: &[(Id, Look)], policy: &Policy) -> Str
         out.push_str(&format!("{id}: {}\n{}\n", what(&look.state), details(cluster, look).await));
     }
     out.trim_end().to_owned()
-}
-
-async fn look(cluster: &Cluster, id: &Id, policy: &Policy, since: jiff::Timestamp) -> anyhow::Result<Look> {
-    let mut look = Look { state: State::Current, pods: vec![], unready: vec![], refused: None };
-    let object = match cluster.path(id).await? {
-        Some(path) => cluster.get(&path).await?,
-        None => None,
-    };
-    let Some(object) = object else {
-        look.state = State::Failed("it is not there".into());
-        return Ok(look);
-    };
-    look.state = status::of(&object);
-    let unseen = object.pointer("/status/observedGeneration").and_then(Value::as_i64)
-        < object.pointer("/metadata/generation").and_then(Value::as_i64);
-    let counts = matches!(id.kind.as_str(), "Deployment" | "StatefulSet" | "DaemonSet");
-    if look.state == State::Current || (counts && unseen) {
-        return Ok(look);
-    }
-    let (pods, refused) = newest(cluster, &object, since).await?;
-    look.refused = refused;
-    for pod in pods {
-        match judge(&pod, policy) {
-            Some(problem) => look.pods.push((pod, problem)),
-            None if status::of(&pod) != State::Current => look.unready.push(pod),
-            None => {}
-        }
-    }
-    look.pods.sort_by_key(|(_, problem)| problem.patience.unwrap_or(Duration::MAX));
-    Ok(look)
-}
-
-/// Pods of a workload's newest template, and why others can't be made.
-async fn newest(
-    cluster: &Cluster,
-    object: &Value,
-    since: jiff::Timestamp,
-) -> anyhow::Result<(Vec<Value>, Option<String>)> {
-    let namespace = text(object, "/metadata/namespace");
-    let selector = selector(object);
-    let kind = text(object, "/kind");
-    let owned_by = |item: &Value, uid: &str| items(item, "/metadata/ownerReferences").iter().any(|o| o["uid"] == uid);
-    let uid = text(object, "/metadata/uid");
-    let list = async |path: &str| -> anyhow::Result<Vec<Value>> {
-        cluster.list(&path.replace("{}", namespace), &[("labelSelector", selector.as_str())]).await
-    };
-    let pods = "/api/v1/namespaces/{}/pods";
-    match kind {
-        "Deployment" => {
-            let (sets, pods) = tokio::try_join!(list("/apis/apps/v1/namespaces/{}/replicasets"), list(pods))?;
-            let revision = "/metadata/annotations/deployment.kubernetes.io~1revision";
-            let set = sets
-                .into_iter()
-                .filter(|set| owned_by(set, uid) && text(set, revision) == text(object, revision))
-                .max_by_key(|set| text(set, "/metadata/creationTimestamp").to_owned());
-            let Some(set) = set else { return Ok((vec![], None)) };
-            let refused = items(&set, "/status/conditions")
-                .iter()
-                .find(|c| c["type"] == "ReplicaFailure" && c["status"] == "True")
-                .map(|c| cannot_make(text(c, "/message")));
-            let set = text(&set, "/metadata/uid");
-            Ok((pods.into_iter().filter(|pod| owned_by(pod, set)).collect(), refused))
-        }
-        "StatefulSet" | "DaemonSet" => {
-            let hash = if kind == "StatefulSet" {
-                text(object, "/status/updateRevision").to_owned()
-            } else {
-                let revisions = list("/apis/apps/v1/namespaces/{}/controllerrevisions").await?;
-                let newest = revisions.iter().filter(|r| owned_by(r, uid)).max_by_key(|r| number(r, "/revision"));
-                newest.map(|r| text(r, "/metadata/labels/controller-revision-hash").to_owned()).unwrap_or_default()
-            };
-            let pods = list(pods)
-                .await?
-                .into_iter()
-                .filter(|pod| owned_by(pod, uid) && text(pod, "/metadata/labels/controller-revision-hash") == hash);
-            Ok((pods.collect(), refusal(cluster, object, "FailedCreate", since).await?))
-        }
-        "Job" | "ReplicaSet" => {
-            let pods = list(pods).await?.into_iter().filter(|pod| owned_by(pod, uid));
-            Ok((pods.collect(), refusal(cluster, object, "FailedCreate", since).await?))
-        }
-        "PersistentVolumeClaim" => {
-            let refused = match refusal(cluster, object, "ProvisioningFailed", since).await? {
-                None => refusal(cluster, object, "FailedBinding", since).await?,
-                other => other,
-            };
-            Ok((vec![], refused))
-        }
-        "Pod" => Ok((vec![object.clone()], None)),
-        _ => Ok((vec![], None)),
-    }
-}
-
-fn cannot_make(message: &str) -> String {
-    let hint = if message.contains("exceeded quota") {
-        "the namespace's ResourceQuota leaves no room: lower `resources` or replicas, or raise the quota"
-    } else if message.contains("admission webhook") {
-        "a webhook of the cluster refuses the pods: its message says why"
-    } else if message.contains("serviceaccount") || message.contains("service account") {
-        "the pods' ServiceAccount is not there"
-    } else {
-        "the cluster refuses the pods"
-    };
-    format!("no pod can be made: {message}\n  hint: {hint}")
-}
-
-/// An event since the rollout began that says that something can't be made.
-async fn refusal(
-    cluster: &Cluster,
-    object: &Value,
-    reason: &str,
-    since: jiff::Timestamp,
-) -> anyhow::Result<Option<String>> {
-    // Events have whole seconds, and clocks differ a little.
-    let since = since - Duration::from_secs(5);
-    let mut all = explain::warnings(cluster, object).await?;
-    let own = text(object, "/kind") == "PersistentVolumeClaim";
-    if own && reason == "FailedBinding" {
-        // This one is no warning.
-        let path = format!("/api/v1/namespaces/{}/events", text(object, "/metadata/namespace"));
-        let about = format!("involvedObject.uid={},reason=FailedBinding", text(object, "/metadata/uid"));
-        all = cluster.list(&path, &[("fieldSelector", &about)]).await?;
-    }
-    let recent = |event: &Value| explain::when(event).parse::<jiff::Timestamp>().is_ok_and(|when| when >= since);
-    let found = all.iter().rev().find(|event| event["reason"] == reason && (own || recent(event)));
-    Ok(found.map(|event| {
-        let message = text(event, "/message");
-        if own {
-            format!(
-                "{reason}: {message}\n  hint: name a storage class that the cluster has, or make a volume that fits"
-            )
-        } else {
-            cannot_make(message)
-        }
-    }))
-}
-
-/// A workload's selector, as lists take it.
-fn selector(object: &Value) -> String {
-    let labels = object.pointer("/spec/selector/matchLabels").and_then(Value::as_object);
-    let mut all: Vec<String> =
-        labels.into_iter().flatten().map(|(k, v)| format!("{k}={}", v.as_str().unwrap_or_default())).collect();
-    for expression in items(object, "/spec/selector/matchExpressions") {
-        let key = text(expression, "/key");
-        let values: Vec<&str> = items(expression, "/values").iter().filter_map(Value::as_str).collect();
-        all.push(match text(expression, "/operator") {
-            "In" => format!("{key} in ({})", values.join(",")),
-            "NotIn" => format!("{key} notin ({})", values.join(",")),
-            "Exists" => key.to_owned(),
-            _ => format!("!{key}"),
-        });
-    }
-    all.join(",")
 }

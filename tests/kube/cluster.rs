@@ -1,5 +1,6 @@
-//! The lab's cluster: started by the first test that needs it, ended by the last.
+//! The lab's cluster: started by the first test that needs it, ended by the last, of this process or another.
 
+use std::fs::File;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::sync::{Mutex, PoisonError};
@@ -8,8 +9,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// How many tests use the cluster.
-static USERS: Mutex<usize> = Mutex::new(0);
+/// How many tests use the cluster, and the lock by which other processes see that some do.
+static USERS: Mutex<(usize, Option<File>)> = Mutex::new((0, None));
 /// Where its images are.
 pub(crate) const REGISTRY: &str = "127.0.0.1:5000";
 
@@ -46,7 +47,7 @@ impl std::fmt::Display for Said {
     }
 }
 
-fn lab() -> PathBuf {
+pub(crate) fn lab() -> PathBuf {
     let all = std::env::var_os("LAB_DIR").map_or_else(|| PathBuf::from("/var/cache/crudctl-lab"), PathBuf::from);
     std::env::var_os("KUBE_LAB_DIR").map_or_else(|| all.join("kube"), PathBuf::from)
 }
@@ -71,18 +72,26 @@ impl Cluster {
     /// The cluster with a fresh namespace's name and an empty folder.
     pub(crate) fn up(namespace: &str) -> Self {
         let mut users = USERS.lock().unwrap_or_else(PoisonError::into_inner);
-        if *users == 0 {
+        if users.0 == 0 {
+            script("kube-build");
+            let used = File::open(lab().join("bin")).expect("the lab's binaries");
+            used.lock_shared().expect("a lock");
+            let starting = File::open(lab().join("bin/kube")).expect("the lab's binary");
+            starting.lock().expect("a lock");
             script("kube-up");
+            users.1 = Some(used);
             for (tag, arguments) in [("1", "serve"), ("2", "serve 2"), ("crash", "crash"), ("eat", "eat")] {
                 image(tag, arguments);
             }
         }
-        *users += 1;
+        users.0 += 1;
         Self { folder: tempfile::tempdir().expect("a folder"), namespace: namespace.into() }
     }
 
-    pub(crate) fn write(&self, name: &str, text: &str) {
-        std::fs::write(self.folder.path().join(name), text).expect("written");
+    pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, text).expect("written");
+        path
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
@@ -93,12 +102,21 @@ impl Cluster {
     }
 
     pub(crate) fn crudctl(&self, arguments: &[&str]) -> Said {
-        Said::of(&self.command(arguments).output().expect("crudctl"))
+        Self::run(&mut self.command(arguments))
+    }
+
+    pub(crate) fn run(command: &mut Command) -> Said {
+        Said::of(&command.output().expect("crudctl"))
+    }
+
+    pub(crate) fn kubectl_command(&self) -> Command {
+        let mut command = Command::new(lab().join("bin/kubectl"));
+        command.env("KUBECONFIG", lab().join("admin.kubeconfig")).current_dir(self.folder.path());
+        command
     }
 
     pub(crate) fn kubectl(&self, arguments: &[&str]) -> String {
-        let mut command = Command::new(lab().join("bin/kubectl"));
-        command.env("KUBECONFIG", lab().join("admin.kubeconfig")).current_dir(self.folder.path());
+        let mut command = self.kubectl_command();
         let said = Said::of(&command.args(["-n", &self.namespace]).args(arguments).output().expect("kubectl"));
         assert!(said.status == Some(0), "kubectl {arguments:?}: {said}");
         said.text
@@ -106,6 +124,37 @@ impl Cluster {
 
     pub(crate) fn json(&self, arguments: &[&str]) -> Value {
         serde_json::from_str(&self.kubectl(&[arguments, &["-o", "json"]].concat())).expect("JSON")
+    }
+
+    /// A project whose pods are ready when `open_gate` says so.
+    pub(crate) fn gated(&self, timeout: u64) {
+        let project = "name: shop\nservice: {health: /healthz, env: {DATABASE_URL: 'postgres://x/y'}}\n\
+                       kubernetes: {namespace: NAMESPACE, replicas: 1, timeout: TIMEOUT}\n";
+        self.write(
+            "crudctl.yaml",
+            &project.replace("NAMESPACE", &self.namespace).replace("TIMEOUT", &timeout.to_string()),
+        );
+        std::fs::create_dir_all(self.folder.path().join("templates/kubernetes")).expect("a folder");
+        self.write(
+            "templates/kubernetes/deployment.yml",
+            "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: shop, namespace: '{{ kube.namespace }}'}\nspec:\n  selector: {matchLabels: {app: shop}}\n  \
+             template:\n    metadata: {labels: {app: shop}}\n    spec:\n      readinessGates: [{conditionType: lab/open}]\n      \
+             terminationGracePeriodSeconds: 1\n      containers: [{name: app, image: '{{ image }}'}]\n",
+        );
+    }
+
+    /// Waits for the pods of `gated` to run.
+    pub(crate) fn at_gate(&self) {
+        crate::lab::until(Duration::from_secs(30), "no pod runs", || {
+            self.kubectl(&["get", "pods", "-o", "jsonpath={..phase}"]).contains("Running")
+        });
+    }
+
+    pub(crate) fn open_gate(&self) {
+        let patch = "{\"status\":{\"conditions\":[{\"type\":\"lab/open\",\"status\":\"True\"}]}}";
+        for pod in self.kubectl(&["get", "pods", "-o", "name"]).split_whitespace() {
+            self.kubectl(&["patch", pod, "--subresource=status", "--type=strategic", "-p", patch]);
+        }
     }
 
     /// What the namespace holds, and when crudctl wrote what of it.
@@ -137,11 +186,18 @@ impl Cluster {
 impl Drop for Cluster {
     fn drop(&mut self) {
         let mut users = USERS.lock().unwrap_or_else(PoisonError::into_inner);
-        *users -= 1;
-        if *users == 0 {
+        users.0 -= 1;
+        // A test that failed is told about, not its cluster.
+        let delete = ["delete", "namespace", &self.namespace, "--ignore-not-found", "--wait=false"];
+        let _ = self.kubectl_command().args(delete).output();
+        if users.0 > 0 {
+            return;
+        }
+        let used = users.1.take().expect("it was taken");
+        used.unlock().expect("unlocked");
+        // Where others use the cluster, the last of them ends it.
+        if used.try_lock().is_ok() {
             script("kube-down");
-        } else {
-            self.kubectl(&["delete", "namespace", &self.namespace, "--ignore-not-found", "--wait=false"]);
         }
     }
 }

@@ -4,10 +4,12 @@
 
 mod cluster;
 mod failures;
+mod faults;
 #[path = "../lab/lab.rs"]
 #[expect(dead_code, reason = "only the word for skipping is used here")]
 mod lab;
 mod modules;
+mod proxy;
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;

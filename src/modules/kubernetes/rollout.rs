@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::{common, templates};
 use crate::cluster::client::Cluster;
-use crate::cluster::deploy::{self, Back, Ended, Service};
+use crate::cluster::deploy::{self, Back, Ended, Plan, Service};
 use crate::cluster::lock::{self, Held};
 use crate::cluster::pods::Policy;
 use crate::modules::{Access, Context, ControllerModule, Outcome, Verdict};
@@ -98,8 +98,8 @@ fn restarts() -> u32 {
 
 /// What has to be done.
 pub(super) enum Drift {
-    /// Roll these out, as this image.
-    Roll(Vec<Value>, String),
+    /// Roll these out, as this image; what was planned.
+    Roll(Vec<Value>, String, Box<Plan>),
     /// Take it away.
     Remove,
 }
@@ -130,7 +130,7 @@ impl ControllerModule for Rollout {
                 return Ok(Verdict::Drift { drift: Drift::Remove, outcome });
             }
         };
-        let plan = service.plan(&objects).await?;
+        let plan = service.plan(&objects, None).await?;
         if plan.is_empty() || (cx.check_mode && !plan.changes()) {
             return Ok(Verdict::Converged(Outcome::ok().with("release", plan.deployed())));
         }
@@ -139,7 +139,7 @@ impl ControllerModule for Rollout {
             // The lock needs a place.
             service.make_namespace(&plan).await?;
         }
-        Ok(Verdict::Drift { drift: Drift::Roll(objects, image), outcome })
+        Ok(Verdict::Drift { drift: Drift::Roll(objects, image, Box::new(plan)), outcome })
     }
 
     async fn apply<'a>(&'a self, drift: Drift, cx: &'a Context, host: &'a dyn Access) -> anyhow::Result<Outcome> {
@@ -148,14 +148,15 @@ impl ControllerModule for Rollout {
         let progress = |line: &str| host.progress(line);
         let service = self.service(&cluster, &name, &policy, &progress);
         let wait = Duration::from_secs(self.lock_wait);
-        let lock = match lock::take(&cluster, &self.namespace, &format!("crudctl-{name}"), &self.by, wait).await? {
-            Ok(lock) => lock,
-            Err(Held(by)) => return Ok(Outcome::failed(by).with("rc", 7)),
-        };
+        let lock =
+            match lock::take(&cluster, &self.namespace, &format!("crudctl-{name}"), &self.by, wait, &progress).await? {
+                Ok(lock) => lock,
+                Err(Held(by)) => return Ok(Outcome::failed(by).with("rc", 7)),
+            };
         match drift {
-            Drift::Roll(objects, image) => {
+            Drift::Roll(objects, image, plan) => {
                 let rollback = self.rollback && self.state == State::Present;
-                let ended = lock.during(service.roll(&objects, &image, rollback)).await?;
+                let ended = Box::pin(lock.during(service.roll(&objects, &image, rollback, *plan))).await?;
                 Ok(outcome(ended))
             }
             Drift::Remove => {
