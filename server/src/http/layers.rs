@@ -12,7 +12,7 @@ use axum::response::{IntoResponse as _, Response};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{App, Frame};
+use super::{App, Frame, pages};
 use crate::auth::Principal;
 use crate::log::{self, Level};
 use crate::problem::Problem;
@@ -26,7 +26,8 @@ pub(super) async fn every_request(State(frame): State<Arc<Frame>>, request: Requ
     let id = request_id(request.headers());
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
-    let route = request.extensions().get::<MatchedPath>().map(|route| route.as_str().to_owned());
+    let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    let route = route.filter(|route| *route != pages::NOTHING).map(str::to_owned);
     let client = client(&request, frame.proxy_hops).map(|client| client.to_string());
     let answer = tokio::time::timeout(frame.timeout, next.run(request)).await;
     let mut response = answer

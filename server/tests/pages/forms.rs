@@ -49,6 +49,30 @@ fn a_form_makes_a_record_of_every_type() {
 }
 
 #[test]
+fn a_form_sent_twice_makes_one_record() {
+    let site = Site::open();
+    let id = attribute(tag(&site.page("/ui/books/new"), &["name=\"_id\""]), "value").expect("an id");
+    let form = [&[("_id", id.as_str())], &FILLED[..]].concat();
+    let place = format!("/ui/books/{id}?done=added");
+    for _ in 0..2 {
+        let answer = site.send("/ui/books/new", &form);
+        assert_eq!((answer.status, answer.header("location")), (303, Some(place.as_str())), "{answer:?}");
+    }
+    assert_eq!(site.books().len(), 1);
+    // Gone back to and filled in anew, it makes another.
+    let other = [("_id", id.as_str()), ("title", "Odes")];
+    let answer = site.send("/ui/books/new", &other);
+    assert!(answer.status == 303 && answer.header("location") != Some(place.as_str()), "{answer:?}");
+    assert_eq!(site.books().len(), 2);
+    // Another form with what is taken is told so, and keeps its id.
+    let fresh = attribute(tag(&site.page("/ui/books/new"), &["name=\"_id\""]), "value").expect("an id");
+    let answer = site.send("/ui/books/new", &[&[("_id", fresh.as_str())], &FILLED[..]].concat());
+    assert_eq!(answer.status, 409, "{answer:?}");
+    assert_eq!(attribute(tag(&answer.body, &["name=\"_id\""]), "value"), Some(fresh));
+    assert_eq!(site.books().len(), 2);
+}
+
+#[test]
 fn every_type_has_its_input() {
     let site = Site::open();
     let page = site.page("/ui/books/new");

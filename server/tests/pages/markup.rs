@@ -101,6 +101,21 @@ fn the_first_page_is_for_browsers_and_its_json_for_programs() {
 }
 
 #[test]
+fn where_nothing_is_browsers_get_a_page() {
+    let site = Site::open();
+    for path in ["/nothing", "/ui/books/a/b", "/favicon.ico"] {
+        let answer = site.server.send("GET", path, &[("accept", "text/html,*/*;q=0.8")], b"");
+        assert_eq!(answer.status, 404, "{answer:?}");
+        assert!(answer.body.contains("<h1>Not found</h1>") && answer.body.contains("href=\"/\""), "{answer:?}");
+        for method in ["GET", "POST"] {
+            let answer = site.server.send(method, path, &[("accept", "*/*")], b"");
+            assert_eq!((answer.status, answer.header("content-type")), (404, Some("application/problem+json")));
+        }
+    }
+    assert_eq!(site.server.send("PUT", "/api/books", &[], b"").status, 405);
+}
+
+#[test]
 fn screen_readers_find_their_way() {
     let site = Site::open();
     for (path, page) in pages(&site) {

@@ -8,6 +8,7 @@ use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use maud::{Markup, html};
+use uuid::Uuid;
 
 use super::record::{self, Filled};
 use super::visitor::Visitor;
@@ -15,7 +16,7 @@ use super::{form, shown};
 use crate::auth::Role;
 use crate::http::api::{self, Segments};
 use crate::http::{App, guard, query};
-use crate::model::Resource;
+use crate::model::{Resource, Value};
 use crate::page::Page;
 use crate::problem::Problem;
 use crate::records;
@@ -39,13 +40,34 @@ pub(super) async fn create(
     let resource = api::resource(&app, path.map(|Path(name)| name))?;
     let pairs = form::pairs(&app, &headers, body).await?;
     let texts = form::texts(resource, &pairs);
+    let id = form::id(&pairs);
     let made = match form::new_row(resource, &texts) {
-        Ok(row) => records::create(&app.database, resource, std::slice::from_ref(&row)).await.map(|()| row),
+        Ok(row) => make(&app, resource, row, id).await,
         Err(problem) => Err(problem),
     };
     match made {
         Ok(row) => Ok(Redirect::to(&format!("{}?done=added", shown::place(resource, &row))).into_response()),
-        Err(problem) => again(&visitor, Filled { texts, ..Filled::new(resource) }, problem),
+        Err(problem) => {
+            let new = Filled::new(resource);
+            again(&visitor, Filled { texts, id: id.unwrap_or(new.id), ..new }, problem)
+        }
+    }
+}
+
+/// Adds the row with the id of its form. A form that comes again (a double click, a page loaded anew) finds its record; where it says
+/// something else by now, it makes another.
+async fn make(app: &App, resource: &Resource, mut row: Row, id: Option<Uuid>) -> Result<Row, Problem> {
+    let add = async |row: &Row| records::create(&app.database, resource, std::slice::from_ref(row)).await;
+    let Some(id) = id else { return add(&row).await.map(|()| row) };
+    let own = std::mem::replace(&mut row[0], Value::Uuid(id));
+    let Err(problem) = add(&row).await else { return Ok(row) };
+    match records::find(&app.database, resource, id).await? {
+        Some(stored) if form::same(resource, &stored, &row) => Ok(stored),
+        Some(_) => {
+            row[0] = own;
+            add(&row).await.map(|()| row)
+        }
+        None => Err(problem),
     }
 }
 

@@ -3,6 +3,7 @@
 use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode, header};
 use serde_json::Map;
+use uuid::Uuid;
 
 use super::shown;
 use crate::clock;
@@ -14,6 +15,9 @@ use crate::store::Row;
 
 /// The hidden field with the version of the row that the form shows. No field's name begins like this.
 pub(super) const VERSION: &str = "_version";
+
+/// The hidden field with the id of the record that a form for a new one will make: sent twice, it still makes one.
+pub(super) const ID: &str = "_id";
 
 /// Names and values in their order.
 pub(super) type Pairs = Vec<(String, String)>;
@@ -38,6 +42,17 @@ pub(super) fn value<'p>(pairs: &'p [(String, String)], name: &str) -> Option<&'p
 pub(super) fn version(pairs: &[(String, String)]) -> Result<i64, Problem> {
     let version = value(pairs, VERSION).and_then(|text| text.parse().ok());
     version.ok_or_else(|| Problem::bad("the form does not say which version of the record it shows: open it again"))
+}
+
+/// The id that the form gives its new record.
+pub(super) fn id(pairs: &[(String, String)]) -> Option<Uuid> {
+    value(pairs, ID).and_then(|text| Uuid::try_parse(text).ok())
+}
+
+/// Whether a row has what a new one would have: the same in every field that a form shows.
+pub(super) fn same(resource: &Resource, stored: &Row, new: &Row) -> bool {
+    let pairs = stored.iter().skip(1).zip(new.iter().skip(1));
+    resource.fields.iter().zip(pairs).all(|(field, (a, b))| text_of(field, a) == text_of(field, b))
 }
 
 /// Whether a field is ticked or not; a boolean that may be neither is chosen from a list.

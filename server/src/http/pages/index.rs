@@ -67,7 +67,7 @@ fn page(app: &App, visitor: &Visitor) -> Page {
 }
 
 /// Whether `Accept` puts a page before JSON (RFC 9110, section 12.5.1). Who takes anything is a program.
-fn wants_page(headers: &HeaderMap) -> bool {
+pub(super) fn wants_page(headers: &HeaderMap) -> bool {
     let (mut page, mut json) = (0.0, 0.0);
     for line in headers.get_all(header::ACCEPT).iter().filter_map(|line| line.to_str().ok()) {
         for range in line.split(',') {

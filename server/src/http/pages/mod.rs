@@ -18,13 +18,17 @@ mod visitor;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::Method;
+use axum::http::{HeaderMap, Method, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Redirect, Response};
-use axum::routing::get;
+use axum::routing::{any, get};
 use axum::{Router, middleware};
 
 use super::{App, guard, layers};
+use crate::problem::Problem;
+
+/// The route of paths where nothing is.
+pub(super) const NOTHING: &str = "/{*path}";
 
 /// All pages.
 pub(super) fn routes(app: &Arc<App>) -> Router<Arc<App>> {
@@ -44,6 +48,17 @@ pub(super) fn routes(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/logout", axum::routing::post(login::logout))
         .merge(data)
         .layer(middleware::from_fn_with_state(app.clone(), around))
+        .route(NOTHING, any(nothing))
+}
+
+/// Where nothing is: a page for browsers, a problem for programs.
+async fn nothing(State(app): State<Arc<App>>, method: Method, uri: Uri, mut headers: HeaderMap) -> Response {
+    let response = Problem::not_found("path").into_response();
+    if !index::wants_page(&headers) {
+        return response;
+    }
+    visitor::show_key(&mut headers);
+    error::page(&app, &method, &uri, &headers, response).await
 }
 
 /// What all pages need before and behind their routes: a form must come from one of them; who logged in is known by a

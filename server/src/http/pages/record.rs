@@ -25,6 +25,8 @@ pub(super) struct Filled<'a> {
     pub(super) resource: &'a Resource,
     /// The stored row; none for a new one.
     pub(super) row: Option<&'a Row>,
+    /// The id that a new one will have.
+    pub(super) id: Uuid,
     /// What the inputs hold.
     pub(super) texts: Vec<String>,
     /// What is wrong.
@@ -41,13 +43,13 @@ impl<'a> Filled<'a> {
             form::text_of(field, &value)
         };
         let texts = resource.fields.iter().map(text).collect();
-        Self { resource, row: None, texts, wrong: Vec::new(), lost: false }
+        Self { resource, row: None, id: Uuid::now_v7(), texts, wrong: Vec::new(), lost: false }
     }
 
     /// A form with what is stored.
     pub(super) fn of(resource: &'a Resource, row: &'a Row) -> Self {
         let texts = resource.fields.iter().zip(row.iter().skip(1)).map(|(field, value)| form::text_of(field, value));
-        Self { resource, row: Some(row), texts: texts.collect(), wrong: Vec::new(), lost: false }
+        Self { resource, row: Some(row), id: Uuid::nil(), texts: texts.collect(), wrong: Vec::new(), lost: false }
     }
 
     fn rule(&self, name: &str) -> Option<&str> {
@@ -105,7 +107,10 @@ impl<'a> Filled<'a> {
             (self.summary(&own))
             div.record {
                 form.panel method="post" action=(own) autocomplete="off" {
-                    @if let Some(row) = self.row { input type="hidden" name=(form::VERSION) value=(api::version(row)); }
+                    @match self.row {
+                        Some(row) => input type="hidden" name=(form::VERSION) value=(api::version(row));,
+                        None => input type="hidden" name=(form::ID) value=(self.id);,
+                    }
                     (self.fields())
                     div.actions {
                         button.primary { @if self.row.is_some() { "Save" } @else { "Add record" } }
