@@ -38,7 +38,7 @@ fn metrics_count_by_route_and_status() {
     assert_eq!(value(text, series), Some(1.0), "{text}");
     assert_eq!(value(text, "crud_database_connections_busy"), Some(0.0), "{text}");
     assert!(value(text, "crud_database_connections_idle") > Some(0.0), "{text}");
-    assert_eq!(value(text, "crud_database_connections_max"), Some(9.0), "{text}");
+    assert_eq!(value(text, "crud_database_connections_max"), Some(17.0), "{text}");
     assert!(text.ends_with("# EOF\n"));
 }
 

@@ -125,25 +125,22 @@ impl Writer {
         if jobs.len() > 1 {
             match together(connection, &jobs).await {
                 Ok(Some(answers)) => {
-                    for (job, answer) in jobs.into_iter().zip(answers) {
-                        job.answer(answer);
-                    }
-                    return lease.keep();
+                    lease.keep();
+                    return jobs.into_iter().zip(answers).for_each(|(job, answer)| job.answer(answer));
                 }
                 // What is wrong is told to whom it concerns: each goes alone.
                 Ok(None) => {}
                 Err(error) => return refuse(jobs, &error),
             }
         }
-        let mut sound = true;
-        for job in jobs {
-            let answer = run(connection, &job).await;
-            sound &= answer.as_ref().err().is_none_or(is_constraint);
-            job.answer(answer);
+        let mut answers = Vec::with_capacity(jobs.len());
+        for job in &jobs {
+            answers.push(run(connection, job).await);
         }
-        if sound {
+        if answers.iter().all(|answer| answer.as_ref().err().is_none_or(is_constraint)) {
             lease.keep();
         }
+        jobs.into_iter().zip(answers).for_each(|(job, answer)| job.answer(answer));
     }
 }
 
