@@ -22,6 +22,9 @@ pub struct Deploy {
     /// Leave a release that does not become well as it is
     #[arg(long)]
     no_rollback: bool,
+    /// Remove an object and make it again where it can't be changed in place; never one that holds data
+    #[arg(long)]
+    replace: bool,
     #[command(flatten)]
     service: ServiceArgs,
 }
@@ -30,7 +33,11 @@ impl Deploy {
     /// Runs the verb.
     pub fn run(&self) -> Result<Exit, Failure> {
         let service = Service::load(&self.service)?;
-        let more = [("image", self.image.as_str().into()), ("rollback", (!self.no_rollback).into())];
+        let more = [
+            ("image", self.image.as_str().into()),
+            ("rollback", (!self.no_rollback).into()),
+            ("replace", self.replace.into()),
+        ];
         let setup = service.cluster_setup(self.dry_run, &more)?;
         let watch = Watch::default();
         setup.events.add(Box::new(watch.clone()));

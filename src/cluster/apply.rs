@@ -10,10 +10,10 @@ use kube::Error;
 use serde_json::Value;
 
 use super::client::Cluster;
-use super::errors::{code, said};
+use super::errors::{code, immutable, overtaken, said};
 use super::object::{Id, items, settle, text};
 use super::order::rank;
-use super::{MANAGER, diff, owned};
+use super::{MANAGER, diff, owned, replace};
 use crate::modules::Diff;
 
 /// Requests at a time.
@@ -51,13 +51,22 @@ pub(crate) struct Change {
     pub live: Option<Value>,
     /// As it would be; none where that can't be known (its namespace or kind is made first).
     pub planned: Option<Value>,
+    /// Remove it first: it can't be changed in place.
+    replace: bool,
     manager: Option<String>,
 }
 
 impl Change {
     /// Of an object that is not there, and can't be asked about yet.
     pub(crate) fn unborn(wanted: &Value) -> anyhow::Result<Self> {
-        Ok(Self { id: Id::of(wanted)?, wanted: wanted.clone(), live: None, planned: None, manager: None })
+        Ok(Self {
+            id: Id::of(wanted)?,
+            wanted: wanted.clone(),
+            live: None,
+            planned: None,
+            replace: false,
+            manager: None,
+        })
     }
 
     /// Whether something would change: values, or which of them are ours.
@@ -105,6 +114,8 @@ pub(crate) struct Known {
     pub proofs: HashMap<String, String>,
     /// The plan that was made a moment ago.
     pub before: Vec<Change>,
+    /// Replace what can't be changed in place.
+    pub replace: bool,
 }
 
 impl Known {
@@ -159,7 +170,8 @@ async fn one(
 ) -> anyhow::Result<Change> {
     let id = Id::of(wanted)?;
     let manager = if let Way::Apply { manager, .. } = way { Some(manager.clone()) } else { None };
-    let mut change = Change { id: id.clone(), wanted: wanted.clone(), live: None, planned: None, manager };
+    let mut change =
+        Change { id: id.clone(), wanted: wanted.clone(), live: None, planned: None, replace: false, manager };
     let id = &id;
     if let Some((live, planned)) = known.and_then(|known| known.planned(id)) {
         return Ok(Change { live, planned, ..change });
@@ -195,6 +207,10 @@ async fn one(
         Ok((_, planned)) => change.planned = Some(planned),
         // A namespace that is made first; a dry run makes none.
         Err(error) if code(&error) == Some(404) && live.is_none() && (unborn || makes_namespace(all, id)) => {}
+        Err(error) if immutable(&error) && live.is_some() && known.is_some_and(|known| known.replace) => {
+            replace::check(cluster, id, wanted, &said(error).to_string()).await.with_context(named)?;
+            change.replace = true;
+        }
         Err(error) => return Err(said(error)).with_context(named),
     }
     change.live = live;
@@ -276,9 +292,20 @@ pub(crate) async fn apply(cluster: &Cluster, object: &Value, way: &Way) -> anyho
 async fn put(cluster: &Cluster, change: &Change, way: &Way) -> anyhow::Result<Value> {
     let id = &change.id;
     let path = cluster.path(id).await?.with_context(|| format!("{id}: the cluster does not know its kind"))?;
+    if let Some(live) = change.live.as_ref().filter(|_| change.replace) {
+        replace::remove(cluster, &path, id, live, &change.wanted).await.with_context(|| id.to_string())?;
+    }
     let own = Way::own(false);
     let way = if change.live.is_none() && matches!(way, Way::Merge(_)) { &own } else { way };
-    let written = send(cluster, &path, &change.wanted, way, false).await;
+    let mut written = send(cluster, &path, &change.wanted, way, false).await;
+    // Others wrote at the same moment, again and again.
+    for _ in 0..5 {
+        let Err(error) = &written else { break };
+        if !overtaken(error) {
+            break;
+        }
+        written = send(cluster, &path, &change.wanted, way, false).await;
+    }
     Ok(written.map_err(said).with_context(|| id.to_string())?.1)
 }
 

@@ -7,13 +7,14 @@ use serde_json::{Value, json};
 
 use super::apply::{self, Change, Known, Way};
 use super::client::Cluster;
+use super::errors::forbidden;
 use super::object::{Id, text};
 use super::order::rank;
 use super::pods::Policy;
 use super::prune::Set;
 use super::release::{self, Record, Release, digest};
 use super::status::{self, State};
-use super::{diff, owned, track};
+use super::{diff, owned, rights, track};
 use crate::modules::Diff;
 
 /// A service and how it is rolled out.
@@ -28,6 +29,8 @@ pub(crate) struct Service<'a> {
     pub policy: &'a Policy,
     /// Who does it.
     pub by: &'a str,
+    /// Replace what can't be changed in place.
+    pub replace: bool,
     /// Where lines of progress go.
     pub progress: &'a (dyn Fn(&str) + Sync),
 }
@@ -112,6 +115,17 @@ impl Service<'_> {
     /// # Errors
     /// What the server refuses.
     pub(crate) async fn plan(&self, objects: &[Value], before: Option<Plan>) -> anyhow::Result<Plan> {
+        match self.asked(objects, before).await {
+            // One right that is missing is seldom the only one.
+            Err(error) if forbidden(&error) => {
+                let missing = rights::missing(self.cluster, self.namespace, objects).await;
+                Err(missing.ok().flatten().map_or(error, anyhow::Error::msg))
+            }
+            other => other,
+        }
+    }
+
+    async fn asked(&self, objects: &[Value], before: Option<Plan>) -> anyhow::Result<Plan> {
         let (cluster, set) = (self.cluster, self.set());
         let mut objects = objects.to_vec();
         apply::complete(cluster, &mut objects, self.namespace).await?;
@@ -136,6 +150,7 @@ impl Service<'_> {
             live,
             proofs: proofs.unwrap_or_default(),
             before: before.map(|plan| plan.changes).unwrap_or_default(),
+            replace: self.replace,
         };
         let asked = apply::plan_known(cluster, &others, &Way::own(false), !missing.is_empty(), Some(&known)).await?;
         let is_well = asked.iter().all(|c| c.live.as_ref().is_some_and(|live| status::of(live) == State::Current));
@@ -149,18 +164,26 @@ impl Service<'_> {
         for namespace in namespaces {
             let change = Change::unborn(namespace)?;
             let path = format!("/api/v1/namespaces/{}", change.id.name);
-            if self.cluster.get(&path).await?.is_none() {
-                missing.push(change);
+            match self.cluster.get(&path).await {
+                Ok(None) => missing.push(change),
+                Ok(Some(_)) => {}
+                // Who may not look at it was given it.
+                Err(error) if forbidden(&error) => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(missing)
     }
 
-    /// Makes the namespace, where it is among the objects and not there.
+    /// Looks whether all rights are there, then makes the namespace, where it is among the objects and not there.
     ///
     /// # Errors
-    /// The server refuses.
-    pub(crate) async fn make_namespace(&self, plan: &Plan) -> anyhow::Result<()> {
+    /// Rights are missing; the server refuses.
+    pub(crate) async fn prepare(&self, plan: &Plan) -> anyhow::Result<()> {
+        let wanted: Vec<Value> = plan.changes.iter().map(|c| c.wanted.clone()).collect();
+        if let Some(missing) = rights::missing(self.cluster, self.namespace, &wanted).await? {
+            bail!(missing);
+        }
         let Some(change) = plan.changes.iter().find(|c| c.id.kind == "Namespace") else { return Ok(()) };
         apply::write(self.cluster, std::slice::from_ref(change), &Way::own(false)).await?;
         Ok(())

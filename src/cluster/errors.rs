@@ -1,6 +1,39 @@
 //! What the API server refuses, in words that say what to do.
 
+use std::fmt;
+
 use kube::Error;
+
+/// A right is missing.
+#[derive(Debug)]
+pub(crate) struct Forbidden(String);
+
+impl fmt::Display for Forbidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Forbidden {}
+
+/// Whether a right is missing.
+pub(crate) fn forbidden(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<Forbidden>().is_some()
+}
+
+/// Whether a field can't be changed in place.
+pub(crate) fn immutable(error: &Error) -> bool {
+    let Error::Api(status) = &error else { return false };
+    let words = ["immutable", "updates to", "may not change", "cannot change"];
+    status.code == 422 && words.iter().any(|word| status.message.contains(word))
+}
+
+/// Whether another wrote at the same moment; a conflict about who owns a field is another matter.
+pub(crate) fn overtaken(error: &Error) -> bool {
+    let Error::Api(status) = error else { return false };
+    let causes = status.details.as_ref().map(|d| d.causes.as_slice()).unwrap_or_default();
+    status.code == 409 && status.reason == "Conflict" && causes.iter().all(|c| c.reason != "FieldManagerConflict")
+}
 
 /// The HTTP status of a refusal.
 pub(crate) fn code(error: &Error) -> Option<u16> {
@@ -9,6 +42,7 @@ pub(crate) fn code(error: &Error) -> Option<u16> {
 
 /// An error as users read it.
 pub(crate) fn said(error: Error) -> anyhow::Error {
+    let fixed = immutable(&error);
     let Error::Api(status) = error else {
         let mut text = error.to_string();
         let mut source = std::error::Error::source(&error);
@@ -37,9 +71,12 @@ pub(crate) fn said(error: Error) -> anyhow::Error {
     let hint = match status.code {
         401 => " (hint: the credentials are wrong or have expired)",
         403 if message.contains("exceeded quota") => " (hint: the namespace's ResourceQuota leaves no room)",
-        403 => " (hint: the user of the kubeconfig's context lacks this right)",
-        422 if message.contains("immutable") || message.contains("updates to") => {
-            " (hint: this can't be changed in place: remove the object, then run again)"
+        403 => {
+            let hint = "hint: the user of the kubeconfig's context lacks this right";
+            return anyhow::Error::new(Forbidden(format!("{message} ({hint})")));
+        }
+        _ if fixed => {
+            " (hint: this can't be changed in place: `deploy --replace` removes the object and makes it again)"
         }
         _ => "",
     };

@@ -41,8 +41,26 @@ pub(crate) async fn unready(cluster: &Cluster, pod: &Value) -> String {
             out.push_str(&format!("    {line}\n"));
         }
     }
+    out.push_str(&node(cluster, text(pod, "/spec/nodeName")).await);
     out.push_str(&events(cluster, pod).await);
     out.trim_end().to_owned()
+}
+
+/// What is wrong with a node; empty where nothing is, or where it may not be asked about.
+async fn node(cluster: &Cluster, name: &str) -> String {
+    if name.is_empty() {
+        return String::new();
+    }
+    let Ok(Some(node)) = cluster.get(&format!("/api/v1/nodes/{name}")).await else { return String::new() };
+    match items(&node, "/status/conditions").iter().find(|c| c["type"] == "Ready") {
+        Some(ready) if ready["status"] != "True" => {
+            format!(
+                "  its node {name} is NotReady: {}\n  hint: nothing starts there until its kubelet is back: look at the node\n",
+                text(ready, "/message")
+            )
+        }
+        _ => String::new(),
+    }
 }
 
 async fn log(cluster: &Cluster, pod: &Value, container: &str, previous: bool) -> Vec<String> {

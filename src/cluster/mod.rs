@@ -17,6 +17,8 @@ mod owned;
 pub(crate) mod pods;
 pub(crate) mod prune;
 pub(crate) mod release;
+mod replace;
+mod rights;
 pub(crate) mod status;
 mod surroundings;
 pub(crate) mod track;

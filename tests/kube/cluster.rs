@@ -18,6 +18,8 @@ pub(crate) const REGISTRY: &str = "127.0.0.1:5000";
 pub(crate) struct Cluster {
     folder: TempDir,
     pub(crate) namespace: String,
+    /// Shared with those who use the API server, or not with those who restart it.
+    _turn: File,
 }
 
 /// What a command said, both streams, its exit status, and when it ended.
@@ -71,9 +73,20 @@ fn image(tag: &str, arguments: &str) {
 impl Cluster {
     /// The cluster with a fresh namespace's name and an empty folder.
     pub(crate) fn up(namespace: &str) -> Self {
+        Self::start(namespace, File::lock_shared)
+    }
+
+    /// The same, while no other test uses it.
+    pub(crate) fn alone(namespace: &str) -> Self {
+        Self::start(namespace, File::lock)
+    }
+
+    fn start(namespace: &str, take: fn(&File) -> std::io::Result<()>) -> Self {
+        script("kube-build");
+        let turn = File::open(lab().join("bin/app")).expect("the lab's binary");
+        take(&turn).expect("a lock");
         let mut users = USERS.lock().unwrap_or_else(PoisonError::into_inner);
         if users.0 == 0 {
-            script("kube-build");
             let used = File::open(lab().join("bin")).expect("the lab's binaries");
             used.lock_shared().expect("a lock");
             let starting = File::open(lab().join("bin/kube")).expect("the lab's binary");
@@ -85,13 +98,31 @@ impl Cluster {
             }
         }
         users.0 += 1;
-        Self { folder: tempfile::tempdir().expect("a folder"), namespace: namespace.into() }
+        Self { folder: tempfile::tempdir().expect("a folder"), namespace: namespace.into(), _turn: turn }
     }
 
     pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.folder.path().join(name);
         std::fs::write(&path, text).expect("written");
         path
+    }
+
+    /// A kubeconfig whose user is this, as YAML.
+    pub(crate) fn kubeconfig(&self, user: &str) -> PathBuf {
+        let text = format!(
+            "{{apiVersion: v1, kind: Config, current-context: c, clusters: [{{name: c, cluster: {{server: 'https://127.0.0.1:6443', \
+             certificate-authority: {}}}}}], users: [{{name: u, user: {user}}}], contexts: [{{name: c, context: {{cluster: c, user: u}}}}]}}",
+            lab().join("pki/ca.crt").display()
+        );
+        self.write("kubeconfig", &text)
+    }
+
+    /// Ends the API server, as a machine does that loses its power, and starts it again.
+    pub(crate) fn restart_api_server(&self) {
+        let id = std::fs::read_to_string(lab().join("run/kube-apiserver.pid")).expect("its pid file");
+        let killed = Command::new("kill").args(["-KILL", id.trim()]).status().expect("kill");
+        assert!(killed.success(), "it did not run");
+        script("kube-up");
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
@@ -134,13 +165,17 @@ impl Cluster {
             "crudctl.yaml",
             &project.replace("NAMESPACE", &self.namespace).replace("TIMEOUT", &timeout.to_string()),
         );
-        std::fs::create_dir_all(self.folder.path().join("templates/kubernetes")).expect("a folder");
-        self.write(
-            "templates/kubernetes/deployment.yml",
+        self.template(
             "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: shop, namespace: '{{ kube.namespace }}'}\nspec:\n  selector: {matchLabels: {app: shop}}\n  \
              template:\n    metadata: {labels: {app: shop}}\n    spec:\n      readinessGates: [{conditionType: lab/open}]\n      \
              terminationGracePeriodSeconds: 1\n      containers: [{name: app, image: '{{ image }}'}]\n",
         );
+    }
+
+    /// The project's own Deployment, with what else it wants.
+    pub(crate) fn template(&self, text: &str) {
+        std::fs::create_dir_all(self.folder.path().join("templates/kubernetes")).expect("a folder");
+        self.write("templates/kubernetes/deployment.yml", text);
     }
 
     /// Waits for the pods of `gated` to run.

@@ -62,6 +62,9 @@ pub(super) struct Rollout {
     /// Reasons that end no rollout: `Unschedulable`.
     #[serde(default)]
     tolerate: Vec<String>,
+    /// Remove an object and make it again where it can't be changed in place; never one that holds data.
+    #[serde(default)]
+    replace: bool,
     /// Who does it: others are told.
     by: String,
     /// Seconds to wait for another's lock.
@@ -137,7 +140,7 @@ impl ControllerModule for Rollout {
         let outcome = Outcome { diff: plan.diffs(), ..Outcome::changed() };
         if !cx.check_mode {
             // The lock needs a place.
-            service.make_namespace(&plan).await?;
+            service.prepare(&plan).await?;
         }
         Ok(Verdict::Drift { drift: Drift::Roll(objects, image, Box::new(plan)), outcome })
     }
@@ -204,6 +207,6 @@ impl Rollout {
         policy: &'a Policy,
         progress: &'a (dyn Fn(&str) + Sync),
     ) -> Service<'a> {
-        Service { cluster, name, namespace: &self.namespace, policy, by: &self.by, progress }
+        Service { cluster, name, namespace: &self.namespace, policy, by: &self.by, replace: self.replace, progress }
     }
 }
