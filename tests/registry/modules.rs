@@ -26,6 +26,24 @@ const PLAYBOOK: &str = r#"
       register: known
     - docker_image_info: {name: ["{{ name }}:one", "nowhere:1"]}
       register: there
+    - docker_image_tag: {name: "{{ name }}:one", repository: ["local/busybox", "other:two"]}
+      register: tagged
+    - docker_image_tag: {name: "{{ name }}:one", repository: ["local/busybox:one", "other:two"]}
+      register: tagged_again
+    - docker_image_tag: {name: nowhere, repository: [x]}
+      register: untaggable
+      ignore_errors: true
+    - docker_image_remove: {name: other, tag: two}
+      register: removed
+    - docker_image_remove: {name: other, tag: two}
+      register: removed_again
+    - docker_host_info: {containers: true, images: true, volumes: true, networks: true}
+      register: engine
+    - docker_network: {name: lonely}
+    - docker_prune: {networks: true, images: true}
+      register: pruned
+    - docker_prune: {networks: true, images: true}
+      register: pruned_again
     - docker_container_info: {name: shell}
       register: container
     - docker_container_info: {name: other}
@@ -43,6 +61,13 @@ const PLAYBOOK: &str = r#"
           - pushed is changed and again is not changed
           - gone.images == [] and pulled is changed and known is not changed
           - there.images | length == 1 and there.images[0].Id == pulled.image.Id
+          - tagged is changed and tagged.tagged_images == ['local/busybox:one', 'other:two'] and tagged_again is not changed
+          - untaggable is failed and 'Cannot find the image nowhere:latest' in untaggable.msg
+          - removed is changed and removed.untagged == ['other:two'] and removed_again is not changed
+          - engine.host_info.ServerVersion is defined and engine.containers[0].Names == ['/shell']
+          - engine.images | map(attribute='RepoTags') | flatten is contains('local/busybox:one')
+          - "'disk_usage' not in engine and engine.networks | length >= 3"
+          - pruned is changed and 'lonely' in pruned.networks and pruned_again is not changed
           - container.exists and container.container.State.Running and not missing.exists and missing.container is none
           - ran.rc == 3 and ran.stdout == 'hello' and ran.stderr == 'world'
           - line.rc == 0 and line.stdout == 'two words'

@@ -255,12 +255,7 @@ impl ControllerModule for DockerImage {
                 inspect(docker, &name).await?.with_context(|| format!("the engine has no image {name} afterwards"))?;
             changed |= image.id != before;
             if let Some(other) = &drift.tag {
-                let reference: Reference = other.parse()?;
-                let options = query::TagImageOptionsBuilder::default()
-                    .repo(&reference.familiar_name())
-                    .tag(reference.tag_or_latest())
-                    .build();
-                docker.tag_image(&name, Some(options)).await.map_err(said)?;
+                name_anew(docker, &name, other).await?;
                 actions.push(format!("Tagged image {name} to {other}"));
                 changed = true;
             }
@@ -360,6 +355,16 @@ pub(super) fn full_name(name: &str, tag: &str) -> anyhow::Result<String> {
     let reference: Reference = name.parse().with_context(|| format!("`{name}` is no name of an image"))?;
     let tagged = reference.tag.is_some() || reference.digest.is_some() || name.starts_with("sha256:");
     Ok(if tagged { name.to_owned() } else { format!("{name}:{tag}") })
+}
+
+/// Gives an image another name.
+pub(super) async fn name_anew(docker: &Docker, image: &str, name: &str) -> anyhow::Result<()> {
+    let reference: Reference = name.parse()?;
+    let options = query::TagImageOptionsBuilder::default()
+        .repo(&reference.familiar_name())
+        .tag(reference.tag_or_latest())
+        .build();
+    docker.tag_image(image, Some(options)).await.map_err(said)
 }
 
 /// Pulls an image, as the host is logged in to its registry.

@@ -9,15 +9,19 @@ mod container_values;
 mod docker_image;
 mod endpoint;
 pub mod engine;
+mod host_info;
 mod image;
 mod image_info;
 mod image_pull;
 mod image_push;
+mod image_remove;
+mod image_tag;
 mod inspect;
 mod login;
 mod network;
 mod port_owner;
 mod probe;
+mod prune;
 mod push;
 mod release;
 pub mod releases;
@@ -37,6 +41,10 @@ pub(super) const TABLE: &[Descriptor] = &[
     Descriptor::controller::<image_info::DockerImageInfo>("docker_image_info", DOCKER),
     Descriptor::controller::<image_pull::DockerImagePull>("docker_image_pull", DOCKER),
     Descriptor::controller::<image_push::DockerImagePush>("docker_image_push", DOCKER),
+    Descriptor::controller::<image_remove::DockerImageRemove>("docker_image_remove", DOCKER),
+    Descriptor::controller::<image_tag::DockerImageTag>("docker_image_tag", DOCKER),
+    Descriptor::controller::<host_info::DockerHostInfo>("docker_host_info", DOCKER),
+    Descriptor::controller::<prune::DockerPrune>("docker_prune", DOCKER),
     Descriptor::controller::<network::DockerNetwork>("docker_network", DOCKER),
     Descriptor::controller::<volume::DockerVolume>("docker_volume", DOCKER),
     Descriptor::controller::<login::DockerLogin>("docker_login", DOCKER),
