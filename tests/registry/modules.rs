@@ -37,6 +37,12 @@ const PLAYBOOK: &str = r#"
       register: removed
     - docker_image_remove: {name: other, tag: two}
       register: removed_again
+    - docker_image_export: {names: ["{{ name }}:one", local/busybox:one], path: "{{ folder }}/images.tar"}
+      register: exported
+    - docker_image_export: {names: ["{{ name }}:one"], path: "{{ folder }}/images.tar"}
+      register: exported_again
+    - command: tar -xOf "{{ folder }}/images.tar" manifest.json
+      register: manifest
     - docker_host_info: {containers: true, images: true, volumes: true, networks: true}
       register: engine
     - docker_network: {name: lonely}
@@ -64,6 +70,8 @@ const PLAYBOOK: &str = r#"
           - tagged is changed and tagged.tagged_images == ['local/busybox:one', 'other:two'] and tagged_again is not changed
           - untaggable is failed and 'Cannot find the image nowhere:latest' in untaggable.msg
           - removed is changed and removed.untagged == ['other:two'] and removed_again is not changed
+          - exported is changed and exported.images | length == 2 and exported_again is not changed
+          - (manifest.stdout | from_json)[0].RepoTags | sort == [name ~ ':one', 'local/busybox:one'] | sort
           - engine.host_info.ServerVersion is defined and engine.containers[0].Names == ['/shell']
           - engine.images | map(attribute='RepoTags') | flatten is contains('local/busybox:one')
           - "'disk_usage' not in engine and engine.networks | length >= 3"
@@ -87,7 +95,7 @@ fn images_and_containers_of_an_engine() {
     engine.docker(&["run", "-d", "--network=none", "--name", "shell", "busybox:latest", "sleep", "600"]);
     std::fs::write(project.path().join("modules.yml"), PLAYBOOK).expect("written");
     let run = |more: &[&str]| {
-        let variable = format!("name={name}");
+        let variable = format!("name={name} folder={}", project.path().display());
         let arguments = [&["run", "modules.yml", "-e", variable.as_str()], more].concat();
         let mut command: Command = project.command(&arguments);
         said(command.env("DOCKER_HOST", engine.address()))

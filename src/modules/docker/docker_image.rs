@@ -246,7 +246,7 @@ impl ControllerModule for DockerImage {
             if drift.get {
                 match self.source {
                     Some(Source::Build) => log = self.build(&engine, &name, cx, host).await?,
-                    Some(Source::Load) => self.load(docker, cx, host).await?,
+                    Some(Source::Load) => load(docker, self.load_path.as_deref().unwrap_or_default(), cx, host).await?,
                     _ => pull(docker, &name, self.pull.as_ref().and_then(|p| p.platform.as_deref()), host).await?,
                 }
                 actions.push(format!("Got image {name}"));
@@ -264,7 +264,11 @@ impl ControllerModule for DockerImage {
                 actions.push(format!("Pushed image {target}"));
             }
             if drift.archive {
-                changed |= self.archive(docker, &name, image.id.as_deref().unwrap_or_default(), host).await?;
+                let path = self.archive_path.as_deref().unwrap_or_default();
+                if !holds(path, std::slice::from_ref(&image.id.clone().unwrap_or_default()), host).await? {
+                    save(docker, std::slice::from_ref(&name), path, host).await?;
+                    changed = true;
+                }
             }
             let outcome = Outcome { changed, ..Outcome::ok() }
                 .with("actions", actions)
@@ -307,44 +311,51 @@ impl DockerImage {
         let logins = Logins::Known(credentials(host).await?);
         Ok(work.run(engine, logins, &|line| host.progress(line)).await?.log)
     }
+}
 
-    async fn load(&self, docker: &Docker, cx: &Context, host: &dyn Access) -> anyhow::Result<()> {
-        let path = self.load_path.as_deref().unwrap_or_default();
-        let bytes = if let Ok(local) = cx.find_file("files", path) {
-            tokio::fs::read(&local).await.with_context(|| format!("cannot read {}", local.display()))?
-        } else {
-            let reply = host.run(Script::new(format!("cat {}", quote_path(path)))).await?;
-            anyhow::ensure!(reply.status == 0, reply.failure(&format!("reading {path}, which isn't on this machine")));
-            reply.stdout
-        };
-        crate::image::deliver::load(docker, vec![Bytes::from(bytes)]).await
-    }
+/// Loads the images of a tar, of this machine or (where only that has it) of the host.
+pub(super) async fn load(docker: &Docker, path: &str, cx: &Context, host: &dyn Access) -> anyhow::Result<()> {
+    let bytes = if let Ok(local) = cx.find_file("files", path) {
+        tokio::fs::read(&local).await.with_context(|| format!("cannot read {}", local.display()))?
+    } else {
+        read(path, host).await?
+    };
+    crate::image::deliver::load(docker, vec![Bytes::from(bytes)]).await
+}
 
-    /// Saves the image, where the file holds another one.
-    async fn archive(&self, docker: &Docker, name: &str, id: &str, host: &dyn Access) -> anyhow::Result<bool> {
-        let path = quote_path(self.archive_path.as_deref().unwrap_or_default());
-        let short = id.trim_start_matches("sha256:");
-        let known = host
-            .run(Script::new(format!(
-                "[ -f {path} ] && tar -xOf {path} manifest.json 2>/dev/null | grep -q {}",
-                crate::host::quote(short)
-            )))
-            .await?;
-        if known.status == 0 {
-            return Ok(false);
-        }
-        let mut stream = std::pin::pin!(docker.export_image(name));
-        let mut bytes = Vec::new();
-        while let Some(part) = stream.next().await {
-            bytes.extend_from_slice(&part.map_err(said)?);
-        }
-        let mut script = Script::new("");
-        let upload = script.upload(bytes);
-        script.text = format!("cat {upload} >{path}.crud && mv -f {path}.crud {path}");
-        let reply = host.run(script).await?;
-        anyhow::ensure!(reply.status == 0, reply.failure("saving the image"));
-        Ok(true)
+/// A file of the host.
+async fn read(path: &str, host: &dyn Access) -> anyhow::Result<Vec<u8>> {
+    let reply = host.run(Script::new(format!("cat {}", quote_path(path)))).await?;
+    anyhow::ensure!(reply.status == 0, reply.failure(&format!("reading {path}, which isn't on this machine")));
+    Ok(reply.stdout)
+}
+
+/// Whether a tar on the host has the images with these ids.
+pub(super) async fn holds(path: &str, ids: &[String], host: &dyn Access) -> anyhow::Result<bool> {
+    let path = quote_path(path);
+    let mut script = format!("[ -f {path} ] && m=$(tar -xOf {path} manifest.json 2>/dev/null)");
+    for id in ids {
+        let id = crate::host::quote(id.trim_start_matches("sha256:"));
+        script.push_str(&format!(" && case $m in *{id}*) ;; *) false;; esac"));
     }
+    Ok(host.run(Script::new(script)).await?.status == 0)
+}
+
+/// Saves images to a tar on the host.
+pub(super) async fn save(docker: &Docker, names: &[String], path: &str, host: &dyn Access) -> anyhow::Result<()> {
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let path = quote_path(path);
+    let mut stream = std::pin::pin!(docker.export_images(&names));
+    let mut bytes = Vec::new();
+    while let Some(part) = stream.next().await {
+        bytes.extend_from_slice(&part.map_err(said)?);
+    }
+    let mut script = Script::new("");
+    let upload = script.upload(bytes);
+    script.text = format!("cat {upload} >{path}.crud && mv -f {path}.crud {path}");
+    let reply = host.run(script).await?;
+    anyhow::ensure!(reply.status == 0, reply.failure("saving the image"));
+    Ok(())
 }
 
 /// A name with a tag, which counts where the name has none of its own.

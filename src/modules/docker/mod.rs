@@ -11,6 +11,7 @@ mod endpoint;
 pub mod engine;
 mod host_info;
 mod image;
+mod image_export;
 mod image_info;
 mod image_pull;
 mod image_push;
@@ -38,6 +39,7 @@ pub(super) const TABLE: &[Descriptor] = &[
     Descriptor::controller::<container_exec::DockerContainerExec>("docker_container_exec", DOCKER),
     Descriptor::controller::<container_info::DockerContainerInfo>("docker_container_info", DOCKER),
     Descriptor::controller::<docker_image::DockerImage>("docker_image", DOCKER),
+    Descriptor::controller::<image_export::DockerImageExport>("docker_image_export", DOCKER),
     Descriptor::controller::<image_info::DockerImageInfo>("docker_image_info", DOCKER),
     Descriptor::controller::<image_pull::DockerImagePull>("docker_image_pull", DOCKER),
     Descriptor::controller::<image_push::DockerImagePush>("docker_image_push", DOCKER),
