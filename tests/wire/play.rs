@@ -118,10 +118,11 @@ fn several_hosts_go_task_by_task_in_few_round_trips() {
     let (said, converged, _) = project.run(&of_several_hosts(1));
     ["a", "b", "c"].iter().for_each(|host| recap(&said, host, "ok=31 changed=0"));
     assert!(converged <= 3 * 12, "{converged} round trips for three converged hosts ({first} at first)");
-    // One task has something to do: what is behind it is asked again.
+    // One task has something to do: its change, the two items behind it, and the line in the journal of owed handlers, struck out later.
+    // What ssh itself has to say may fall into a trip of its own.
     let (said, trips, _) = project.run(&of_several_hosts(2));
     recap(&said, "c", "ok=32 changed=1");
-    assert!(trips <= converged + 3 * 4, "{trips} round trips for one change on each, {converged} without");
+    assert!(trips <= converged + 3 * 5, "{trips} round trips for one change on each, {converged} without");
 
     // What one host changes, the next task of another host sees: here they are the same machine.
     let shared = |kept: &str| {
