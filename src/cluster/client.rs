@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// All kinds of a server in one answer, where it knows how.
 const ALL_KINDS: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json";
 /// Objects of one page of a list.
-const PAGE: usize = 500;
+const PAGE: usize = 250;
 
 /// A kind as the API server knows it.
 #[derive(Debug, Clone)]

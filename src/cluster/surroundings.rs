@@ -2,6 +2,7 @@
 
 use std::collections::hash_map::Values;
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
@@ -11,7 +12,7 @@ use super::object::{items, number, text};
 use super::watch::{Feed, Keep};
 
 /// Pods by their owner's uid.
-pub(super) type Young = HashMap<String, Vec<Value>>;
+pub(super) type Young = HashMap<String, Vec<Arc<Value>>>;
 
 /// Pods, replica sets, revisions and events of the namespaces in which something waits.
 pub(super) struct Surroundings {
@@ -27,8 +28,9 @@ fn owned_by(item: &Value, uid: &str) -> bool {
 
 /// Takes everything but these fields from a mapping.
 fn only(value: &mut Value, fields: &[&str]) {
+    // Copied: what was parsed keeps the room of all.
     if let Some(all) = value.as_object_mut() {
-        all.retain(|key, _| fields.contains(&key.as_str()));
+        *all = std::mem::take(all).into_iter().filter(|(key, _)| fields.contains(&key.as_str())).collect();
     }
 }
 
@@ -50,6 +52,14 @@ fn slim_pod(pod: &mut Value) -> bool {
     }
     let status = ["phase", "reason", "conditions", "containerStatuses", "initContainerStatuses", "nominatedNodeName"];
     only(&mut pod["status"], &status);
+    for condition in pod["status"].get_mut("conditions").and_then(Value::as_array_mut).into_iter().flatten() {
+        only(condition, &["type", "status", "reason", "message"]);
+    }
+    for kind in ["containerStatuses", "initContainerStatuses"] {
+        for container in pod["status"].get_mut(kind).and_then(Value::as_array_mut).into_iter().flatten() {
+            only(container, &["name", "image", "ready", "restartCount", "state", "lastState"]);
+        }
+    }
     !items(pod, "/metadata/ownerReferences").is_empty()
 }
 
@@ -61,7 +71,7 @@ fn slim_set(set: &mut Value) -> bool {
 
 impl Surroundings {
     /// Of these objects.
-    pub(super) fn of(waiting: &[Value]) -> Self {
+    pub(super) fn of(waiting: &[Arc<Value>]) -> Self {
         // Events have whole seconds, and clocks differ a little.
         let since = jiff::Timestamp::now() - Duration::from_secs(5);
         let mut all = Self { pods: vec![], sets: vec![], revisions: vec![], events: vec![] };
@@ -72,7 +82,7 @@ impl Surroundings {
             let path = |group: &str, plural: &str| format!("{group}/namespaces/{namespace}/{plural}");
             let workloads = ["Deployment", "StatefulSet", "DaemonSet", "Job", "ReplicaSet"];
             if has(&workloads) {
-                let mut selectors = here().filter(|o| workloads.contains(&text(o, "/kind"))).map(selector);
+                let mut selectors = here().filter(|o| workloads.contains(&text(o, "/kind"))).map(|o| selector(o));
                 // One workload's pods, or all of the namespace.
                 let one = selectors.next().filter(|_| selectors.next().is_none()).filter(|one| !one.is_empty());
                 let selector = one.map(|one| ("labelSelector", one));
@@ -110,7 +120,7 @@ impl Surroundings {
             feed.see(|pods| {
                 for pod in pods {
                     for owner in items(pod, "/metadata/ownerReferences") {
-                        all.entry(text(owner, "/uid").to_owned()).or_default().push(pod.clone());
+                        all.entry(text(owner, "/uid").to_owned()).or_default().push(Arc::clone(pod));
                     }
                 }
             });
@@ -118,12 +128,12 @@ impl Surroundings {
         all
     }
 
-    fn first<T>(feeds: &[Feed], look: impl Fn(Values<'_, String, Value>) -> Option<T>) -> Option<T> {
+    fn first<T>(feeds: &[Feed], look: impl Fn(Values<'_, String, Arc<Value>>) -> Option<T>) -> Option<T> {
         feeds.iter().find_map(|feed| feed.see(&look))
     }
 
     /// Pods of a workload's newest template, and why others can't be made.
-    pub(super) fn newest(&self, object: &Value, young: &Young) -> (Vec<Value>, Option<String>) {
+    pub(super) fn newest(&self, object: &Arc<Value>, young: &Young) -> (Vec<Arc<Value>>, Option<String>) {
         let uid = text(object, "/metadata/uid");
         let of = |uid: &str| young.get(uid).cloned().unwrap_or_default();
         let kind = text(object, "/kind");
@@ -166,7 +176,7 @@ impl Surroundings {
                 });
                 (vec![], refused)
             }
-            "Pod" => (vec![object.clone()], None),
+            "Pod" => (vec![Arc::clone(object)], None),
             _ => (vec![], None),
         }
     }
@@ -180,7 +190,7 @@ impl Surroundings {
     }
 
     /// Warnings about an object and its pods, a line each.
-    pub(super) fn events(&self, object: &Value, pods: &[Value]) -> Vec<String> {
+    pub(super) fn events(&self, object: &Arc<Value>, pods: &[Arc<Value>]) -> Vec<String> {
         let about: Vec<&str> = pods.iter().chain([object]).map(|o| text(o, "/metadata/uid")).collect();
         let mut lines = Vec::new();
         for feed in &self.events {

@@ -4,6 +4,7 @@
 //! stands between. Only pods of the newest template count: those that an update replaces may be as they like.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
@@ -34,9 +35,9 @@ const CLAIM: Duration = Duration::from_secs(20);
 struct Look {
     state: State,
     /// Pods of the newest template that have a problem.
-    pods: Vec<(Value, Problem)>,
+    pods: Vec<(Arc<Value>, Problem)>,
     /// Pods of the newest template that are not ready and tell no reason.
-    unready: Vec<Value>,
+    unready: Vec<Arc<Value>>,
     /// Why pods can't be made at all.
     refused: Option<String>,
     /// New events about it and its pods.
@@ -71,7 +72,7 @@ pub(crate) async fn until_current(
     if left.is_empty() {
         return Ok(Ok(()));
     }
-    let waiting: Vec<Value> = left.iter().filter_map(|id| objects.see(id, Clone::clone)).collect();
+    let waiting: Vec<Arc<Value>> = left.iter().filter_map(|id| objects.see(id, Arc::clone)).collect();
     let around = Surroundings::of(&waiting);
     let changed = Notify::new();
     let watched = objects.feeds.iter().filter(|(key, _)| left.iter().any(|id| key_of(id) == **key));
@@ -145,19 +146,19 @@ impl Objects {
         Ok(Self { feeds })
     }
 
-    fn see<T>(&self, id: &Id, look: impl FnOnce(&Value) -> T) -> Option<T> {
+    fn see<T>(&self, id: &Id, look: impl FnOnce(&Arc<Value>) -> T) -> Option<T> {
         self.feeds.get(&key_of(id))?.get(&id.name, look)
     }
 
     fn state(&self, id: &Id) -> State {
-        self.see(id, status::of).unwrap_or_else(|| State::Failed("it is not there".into()))
+        self.see(id, |object| status::of(object)).unwrap_or_else(|| State::Failed("it is not there".into()))
     }
 }
 
 fn look(id: &Id, objects: &Objects, around: &Surroundings, young: &Young, policy: &Policy) -> Look {
     let state = objects.state(id);
     let mut look = Look { state, pods: vec![], unready: vec![], refused: None, events: vec![] };
-    let Some(object) = objects.see(id, Clone::clone).filter(|_| look.state != State::Current) else { return look };
+    let Some(object) = objects.see(id, Arc::clone).filter(|_| look.state != State::Current) else { return look };
     let unseen = object.pointer("/status/observedGeneration").and_then(Value::as_i64)
         < object.pointer("/metadata/generation").and_then(Value::as_i64);
     if unseen && matches!(id.kind.as_str(), "Deployment" | "StatefulSet" | "DaemonSet") {

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Values;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use http_body_util::BodyExt as _;
@@ -41,7 +41,7 @@ pub(super) struct Feed {
 #[derive(Default)]
 struct Held {
     /// By their names.
-    items: HashMap<String, Value>,
+    items: HashMap<String, Arc<Value>>,
     version: String,
 }
 
@@ -66,12 +66,12 @@ impl Feed {
     }
 
     /// Looks at what is there now.
-    pub(super) fn see<T>(&self, look: impl FnOnce(Values<'_, String, Value>) -> T) -> T {
+    pub(super) fn see<T>(&self, look: impl FnOnce(Values<'_, String, Arc<Value>>) -> T) -> T {
         look(self.held().items.values())
     }
 
     /// Looks at one that is there now.
-    pub(super) fn get<T>(&self, name: &str, look: impl FnOnce(&Value) -> T) -> Option<T> {
+    pub(super) fn get<T>(&self, name: &str, look: impl FnOnce(&Arc<Value>) -> T) -> Option<T> {
         self.held().items.get(name).map(look)
     }
 
@@ -79,7 +79,7 @@ impl Feed {
     pub(super) async fn list(&self, cluster: &Cluster) -> Result<(), Error> {
         let query: Vec<(&str, &str)> = self.query.iter().map(|(key, value)| (*key, value.as_str())).collect();
         let (items, version) = cluster.list_at(&self.path, &query, |item| (self.keep)(item)).await?;
-        let items = items.into_iter().map(|item| (text(&item, "/metadata/name").to_owned(), item)).collect();
+        let items = items.into_iter().map(|item| (text(&item, "/metadata/name").to_owned(), Arc::new(item))).collect();
         *self.held() = Held { items, version };
         Ok(())
     }
@@ -131,7 +131,7 @@ impl Feed {
                 continue;
             }
             if event["type"] != "DELETED" && (self.keep)(&mut object) {
-                held.items.insert(name, object);
+                held.items.insert(name, Arc::new(object));
             } else {
                 held.items.remove(&name);
             }
