@@ -16,7 +16,7 @@ use super::run::Run;
 use super::settings::boolean;
 use super::task::text_of;
 use super::vars::{PlayVars, TaskScope};
-use crate::language::{Action, Block, Frame, FrameKind, Item, Keywords, LoopControl, Play, Role, Task};
+use crate::language::{Action, Block, Frame, FrameKind, Item, Keywords, Play, Role, Task};
 use crate::text::{Diagnostic, Kind, Node, Place};
 
 /// A play that can start.
@@ -396,25 +396,7 @@ pub(super) fn gathering(play: &PlayRun) -> Option<Arc<Task>> {
         file: play.play.frame.file.clone(),
         parent: Some(Arc::clone(&play.play.frame)),
     };
-    Some(Arc::new(Task {
-        frame: Arc::new(frame),
-        place: play.play.place.clone(),
-        action: Action {
-            name: text("gather_facts"),
-            args: Node::new(Kind::Map(entries), place.clone()),
-            free_form: None,
-        },
-        register: None,
-        r#loop: None,
-        loop_control: LoopControl::default(),
-        until: vec![],
-        retries: None,
-        delay: None,
-        failed_when: None,
-        changed_when: None,
-        notify: vec![],
-        listen: vec![],
-        r#async: None,
-        poll: None,
-    }))
+    let action =
+        Action { name: text("gather_facts"), args: Node::new(Kind::Map(entries), place.clone()), free_form: None };
+    Some(Arc::new(Task::plain(frame, play.play.place.clone(), action)))
 }

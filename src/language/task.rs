@@ -113,6 +113,27 @@ pub struct Task {
 }
 
 impl Task {
+    /// A task that is nothing but an action: what crudctl itself brings in.
+    pub(crate) fn plain(frame: Frame, place: Place, action: Action) -> Self {
+        Self {
+            frame: Arc::new(frame),
+            place,
+            action,
+            register: None,
+            r#loop: None,
+            loop_control: LoopControl::default(),
+            until: vec![],
+            retries: None,
+            delay: None,
+            failed_when: None,
+            changed_when: None,
+            notify: vec![],
+            listen: vec![],
+            r#async: None,
+            poll: None,
+        }
+    }
+
     /// The entries of `notify`: its own, then those of what it stands in.
     pub fn notifies(&self) -> impl Iterator<Item = &Node> {
         self.notify.iter().chain(self.frame.levels().skip(1).flat_map(|level| level.keywords.notify.iter()))

@@ -91,19 +91,8 @@ pub(super) fn tasks(call: &Call, cx: &Cx<'_>) -> Result<Ran, Diagnostic> {
 pub(super) fn role(call: &Call, cx: &Cx<'_>) -> Result<Ran, Diagnostic> {
     let text = |name: &str| call.args.get(name).filter(|n| !n.is_null()).map(|n| text_of(&n.to_json()));
     let flag = |name: &str| super::debug::flag(call, name);
-    const KNOWN: &[&str] = &[
-        "name",
-        "role",
-        "tasks_from",
-        "vars_from",
-        "defaults_from",
-        "handlers_from",
-        "public",
-        "allow_duplicates",
-        "apply",
-        "rolespec_validate",
-    ];
-    if let Some((key, _)) = call.args.entries().iter().find(|(k, _)| !KNOWN.contains(&k.key_text().as_str())) {
+    let known = super::parameters("include_role").unwrap_or_default();
+    if let Some((key, _)) = call.args.entries().iter().find(|(k, _)| !known.contains(&k.key_text().as_str())) {
         return Err(Diagnostic::error(format!("Invalid options for include_role: {}", key.key_text()), &key.place));
     }
     let name = text("name").or_else(|| text("role")).or_else(|| free_form(call, &[]));

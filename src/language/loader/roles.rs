@@ -7,7 +7,7 @@ use super::{ENDINGS, LoadedRole, Loader, RoleUse, Uses, expand, files_below};
 use crate::language::keywords::{Frame, FrameKind, Keywords};
 use crate::language::load::Reader;
 use crate::language::role::Role;
-use crate::language::task::{Action, Block, Item, LoopControl, Task};
+use crate::language::task::{Action, Block, Item, Task};
 use crate::text::{Diagnostic, Kind, Node, Style};
 
 impl Loader {
@@ -177,33 +177,21 @@ impl Loader {
                 ),
             ),
         ];
-        Some(Task {
-            frame: Arc::new(Frame {
+        Some(Task::plain(
+            Frame {
                 kind: FrameKind::Task,
                 keywords,
                 role: frame.role.clone(),
                 file: frame.file.clone(),
                 parent: Some(Arc::clone(frame)),
-            }),
-            place: place.clone(),
-            action: Action {
+            },
+            place.clone(),
+            Action {
                 name: text("ansible.builtin.validate_argument_spec"),
                 args: Node::new(Kind::Map(args), place.clone()),
                 free_form: None,
             },
-            register: None,
-            r#loop: None,
-            loop_control: LoopControl::default(),
-            until: vec![],
-            retries: None,
-            delay: None,
-            failed_when: None,
-            changed_when: None,
-            notify: vec![],
-            listen: vec![],
-            r#async: None,
-            poll: None,
-        })
+        ))
     }
 
     /// Keeps the handlers of an imported role until the play that it stands in takes them.

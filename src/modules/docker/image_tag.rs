@@ -3,6 +3,7 @@
 use anyhow::Context as _;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::answers::DockerHost;
 use super::docker_image::{full_name, name_anew};
@@ -46,6 +47,15 @@ enum Existing {
     Overwrite,
 }
 
+/// The result of naming an image by these names.
+fn told(name: &str, image: Value, names: &[String]) -> Outcome {
+    let actions: Vec<String> = names.iter().map(|to| format!("Tagged image {name} as {to}")).collect();
+    Outcome { changed: !names.is_empty(), ..Outcome::ok() }
+        .with("image", image)
+        .with("actions", actions)
+        .with("tagged_images", names)
+}
+
 impl ControllerModule for DockerImageTag {
     /// The names that the image lacks.
     type Drift = Vec<String>;
@@ -66,10 +76,7 @@ impl ControllerModule for DockerImageTag {
                     _ => missing.push(other),
                 }
             }
-            let outcome = Outcome { changed: !missing.is_empty(), ..Outcome::ok() }
-                .with("image", serde_json::to_value(image)?)
-                .with("tagged_images", missing.clone())
-                .with("actions", missing.iter().map(|to| format!("Tagged image {name} as {to}")).collect::<Vec<_>>());
+            let outcome = told(&name, serde_json::to_value(image)?, &missing);
             Ok(if missing.is_empty() {
                 Verdict::Converged(outcome)
             } else {
@@ -86,10 +93,7 @@ impl ControllerModule for DockerImageTag {
                 name_anew(&docker, &name, other).await?;
             }
             let image = inspect(&docker, &name).await?;
-            Ok(Outcome::changed()
-                .with("image", serde_json::to_value(image)?)
-                .with("actions", missing.iter().map(|to| format!("Tagged image {name} as {to}")).collect::<Vec<_>>())
-                .with("tagged_images", missing))
+            Ok(told(&name, serde_json::to_value(image)?, &missing))
         })
         .await
     }
